@@ -1,0 +1,59 @@
+# Everything here sets itself up: Python 3.11+, git and make are all it needs.
+#   make run    the tour: API -> object store -> PostgreSQL -> object store, proved      make run ARGS="--days 1"
+#   make test   the tests                                                                make test ARGS="tests/unit -k paging"
+#   make check  linters, types, locks: what CI runs beside the tests
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# A base image may set flags for tools that this project does not use; the environment of the tests is our own.
+export PYTHONDONTWRITEBYTECODE :=
+export XDG_RUNTIME_DIR ?= $(CURDIR)/.venv/run
+
+.PHONY: run test check format lock lint types drift clean
+
+run: $(VENV)/.run-ready
+	@$(BIN)/python src/main.py $(ARGS)
+
+test: $(VENV)/.dev-ready
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: lint types drift
+
+lint: $(VENV)/.dev-ready
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev-ready
+	@$(BIN)/mypy
+	@$(BIN)/mypy tests/typing
+
+drift: $(VENV)/.dev-ready
+	@$(BIN)/python tools/lock.py --check
+
+format: $(VENV)/.dev-ready
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/.dev-ready
+	@$(BIN)/python tools/lock.py
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"de-classes needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Name another: make PYTHON=python3.12")'
+	@echo "Making a virtual environment in $(VENV) (once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p -m 700 $(VENV)/run
+	@touch $@
+
+$(VENV)/.run-ready: $(VENV)/.created requirements.txt
+	@echo "Installing requirements.txt (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev-ready: $(VENV)/.created requirements.txt requirements-dev.txt
+	@echo "Installing requirements-dev.txt (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.run-ready
+
+clean:
+	rm -rf $(VENV) .de-classes .mypy_cache .ruff_cache .pytest_cache .hypothesis

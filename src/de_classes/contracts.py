@@ -1,0 +1,348 @@
+"""The seven nouns of de-classes, and the events that tell of them.
+
+This file is all that is needed to write a source or a destination: both are plain classes with these methods, nothing is
+inherited and nothing is registered. `de_classes.testing.contract` then puts them through what the runner relies on.
+
+How a run goes, for one stream::
+
+    since = destination.position(pipeline, stream)          # how far did the last commit take it?
+    with source.plan(stream, since) as plan, destination.begin(pipeline, stream, mode) as load:
+        receipts = [load.write(split.id, split.read()) for split in plan.splits]     # in workers, any order, any machine
+        load.commit(receipts, plan.position)                # all or nothing, together with the position
+
+The only moment that matters is the commit: before it nothing is visible, with it everything is, the position included. A
+process that dies at any instant is run again and goes on from the position of the last commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    import pyarrow as pa
+
+__all__ = [
+    "Batch",
+    "Committed",
+    "Destination",
+    "Event",
+    "JsonValue",
+    "Load",
+    "Mode",
+    "Observer",
+    "Plan",
+    "Position",
+    "Receipt",
+    "Retried",
+    "RunFailed",
+    "RunFinished",
+    "RunStarted",
+    "Source",
+    "Split",
+    "SplitFinished",
+    "SplitProgressed",
+    "SplitStarted",
+    "Stream",
+    "StreamFailed",
+    "StreamFinished",
+    "StreamStarted",
+    "Transform",
+]
+
+JsonValue: TypeAlias = "None | bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
+
+Position: TypeAlias = Mapping[str, JsonValue]
+"""How far a stream has been taken: a small JSON mapping that only its source understands.
+
+It is stored by the destination in the same commit as the data, so it must stay small for ever: a watermark, a page, a
+commit number; never a set of seen keys. It must survive JSON: equal after `json.loads(json.dumps(position))`.
+"""
+
+Transform: TypeAlias = "Callable[[pa.RecordBatch], pa.RecordBatch]"
+"""Anything that takes a batch of records and returns one.
+
+It sees one batch at a time, may drop, add or change rows and columns, and must be picklable where workers are processes.
+Given the same batch it returns the same rows, and every batch it returns of one stream has the same schema, also when
+there are no rows. What needs the whole table (sort, deduplicate, join, aggregate) is SQL, before or after.
+"""
+
+
+class Mode(StrEnum):
+    """What a load does to the rows that the destination already holds."""
+
+    APPEND = "append"
+    """They stay; the new rows are added."""
+    REPLACE = "replace"
+    """They go, in the same commit that makes the new rows visible."""
+    MERGE = "merge"
+    """Rows with the primary key of a new row are updated to it; other new rows are added. Within a load the last one wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One table-like flow of a source, and the table, dataset or topic of that name in a destination."""
+
+    name: str
+    primary_key: tuple[str, ...] = ()
+    """Columns that together identify a row; needed to merge."""
+    schema: pa.Schema | None = None
+    """The columns, where they are known before any row is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some records of a stream, and perhaps the position that the stream has reached with them.
+
+    A position here says: with this batch and all before it from the same split, the stream has reached this point, and a
+    run that starts `since` it yields exactly the rest. Batches without records may carry one too.
+    """
+
+    records: pa.RecordBatch
+    position: Position | None = None
+
+
+@runtime_checkable
+class Split(Protocol):
+    """An independent piece of a stream. Picklable; opens what it needs when it is read."""
+
+    @property
+    def id(self) -> str:
+        """Names the content: two splits with this id, in this run or a later one, give the same rows in the same order.
+
+        A destination may therefore keep what an interrupted run wrote of a split and not ask for it again. A source whose
+        reading depends on the moment (a snapshot, an open query) puts that moment into the id.
+        """
+        ...
+
+    def read(self) -> Iterator[Batch]:
+        """The rows, in batches of one schema. Can be called again, and gives the same rows in the same order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The work between a position and the present, cut into splits that may be read in any order, by anyone, at once.
+
+    The order of `splits` is the order of the rows where that matters (a merge lets the last one win). Ids are unique.
+    """
+
+    splits: Sequence[Split]
+    position: Position | None = None
+    """Where the stream stands once every split is committed. None: only the batches know, and there is one split at most;
+    the runner then may commit several times on the way, at positions that batches carry."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where streams come from. Constructing one touches nothing outside; `plan` does."""
+
+    def streams(self) -> Sequence[Stream]:
+        """The streams on offer. May ask the outside world."""
+        ...
+
+    def plan(self, stream: Stream, since: Position | None) -> AbstractContextManager[Plan]:
+        """Plan what came after `since` (None: everything).
+
+        What the splits share (an exported snapshot, a login) lives as long as the context. Planning twice without a change
+        outside gives splits with the same rows. When nothing is new, the plan has no splits, or its splits have no rows,
+        and its position is `since` or equivalent to it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a load says it wrote for one split, small enough to travel between machines and to be kept in a ledger."""
+
+    split_id: str
+    rows: int
+    bytes: int
+    """Bytes as the destination stores or sends them (a Parquet file's size, the length of a COPY)."""
+    schema: pa.Schema | None
+    """The schema of the batches; None when the split gave no batch."""
+    position: Position | None = None
+    """The position of the last batch that carried one."""
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What the destination needs in order to commit: names of files, of a staging table."""
+
+
+@runtime_checkable
+class Load(Protocol):
+    """One transaction of a destination, as wide as needed. Picklable: `write` runs in workers, `commit` where it began."""
+
+    @property
+    def staged(self) -> Mapping[str, Receipt]:
+        """Receipts, by split id, of what an interrupted load had completely written and this one took over."""
+        ...
+
+    def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
+        """Write the batches where nobody sees them yet. Called once per split, from any thread or process.
+
+        When it raises, or `batches` does, the piece counts as not written and what it left is removed, now or later.
+        """
+        ...
+
+    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
+        """Make exactly these pieces visible, in this order, with the position: all or nothing.
+
+        Rows are counted once more and must agree with the receipts. A commit whose outcome is unknown is looked up, never
+        guessed.
+
+        Raises:
+            Overtaken: another run of the pipeline has committed to this stream since the load began.
+            CountMismatch: the rows to be made visible are not the rows that were read.
+
+        """
+        ...
+
+
+@runtime_checkable
+class Destination(Protocol):
+    """Where streams go to, together with their positions."""
+
+    def position(self, pipeline: str, stream: Stream) -> Position | None:
+        """The position in the last commit of this pipeline to this stream; None before the first."""
+        ...
+
+    def begin(self, pipeline: str, stream: Stream, mode: Mode) -> AbstractContextManager[Load]:
+        """Begin a load. Leaving the context without a commit leaves nothing visible, whatever the reason.
+
+        What was written may stay staged, so that the next run need not repeat it; the next commit of the pipeline to this
+        stream removes what it did not use. What another live run is writing is left alone.
+        """
+        ...
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run. Events are facts: frozen, picklable, without behaviour."""
+
+    at: datetime
+    """When, with a zone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunEvent(Event):
+    run_id: str
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(_RunEvent):
+    """A pipeline began to run."""
+
+    streams: tuple[str, ...]
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(_RunEvent):
+    """Every stream of the run is committed."""
+
+    rows: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed(_RunEvent):
+    """The run ended with an error; what was committed before stays committed."""
+
+    error: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StreamEvent(_RunEvent):
+    stream: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStarted(_StreamEvent):
+    """The stream is planned and about to be read."""
+
+    since: Position | None
+    splits: int
+    """How many splits the plan has."""
+    staged: int
+    """How many of them an interrupted run has written already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFinished(_StreamEvent):
+    """The stream is at the position that the source had to offer."""
+
+    position: Position | None
+    rows: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFailed(_StreamEvent):
+    """The stream ended with an error."""
+
+    error: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SplitEvent(_StreamEvent):
+    split_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitStarted(_SplitEvent):
+    """A worker was given the split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitProgressed(_SplitEvent):
+    """Another batch of the split was handed to the destination. Told only by workers that share the runner's memory."""
+
+    rows: int
+    """Rows in this batch, after the transforms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitFinished(_SplitEvent):
+    """The split is written, not yet visible."""
+
+    rows: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed(_StreamEvent):
+    """Rows became visible, together with the position."""
+
+    position: Position | None
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried(Event):
+    """A client is about to try again. Told by clients, which know nothing of runs."""
+
+    name: str
+    """What is tried again, such as `GET http://shop.example/orders`."""
+    attempt: int
+    """How many attempts have failed so far."""
+    wait_seconds: float
+    cause: str
+
+
+Observer: TypeAlias = Callable[[Event], None]
+"""Anything that wants to be told. Called in the order of events, one at a time per run; what it raises is logged and
+changes nothing."""

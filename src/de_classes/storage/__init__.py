@@ -1,0 +1,1 @@
+"""Where tables rest: object stores and PostgreSQL."""
