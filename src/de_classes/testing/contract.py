@@ -21,15 +21,20 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import pyarrow as pa
 import pytest
 
-from de_classes.contracts import Batch, Destination, Load, Mode, Position, Receipt, Source, Split, Stream
+from de_classes.contracts import Batch, Destination, Load, Mode, Receipt, Source, Split, Stream
 from de_classes.errors import CountMismatch, Overtaken, SchemaMismatch
 from de_classes.utils.checksum import Checksum, checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from de_classes.contracts import Position
 
 __all__ = ["DestinationContract", "ReadBack", "SourceContract"]
 
@@ -196,6 +201,7 @@ class DestinationContract:
     @pytest.fixture
     def leftovers(self, destination: Destination) -> Callable[[], Sequence[str]]:
         """Names what is staged but not committed, if the destination can tell; override it."""
+        del destination
         return list
 
     def _visible(self, read_back: ReadBack) -> list[tuple[int, str]]:
@@ -373,5 +379,3 @@ class DestinationContract:
     def _needs(self, mode: Mode) -> None:
         if mode not in self.modes:
             pytest.skip(f"this destination does not {mode}")
-
-

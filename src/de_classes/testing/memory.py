@@ -1,18 +1,22 @@
-"""A source and a destination that live in memory: the smallest complete examples of the contracts, and fakes for tests."""
+"""A source and a destination in memory: the smallest complete examples of the contracts, and fakes for tests."""
 
 from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from de_classes.contracts import Batch, Mode, Plan, Position, Receipt, Stream
+from de_classes.contracts import Batch, Mode, Plan, Receipt, Stream
 from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from de_classes.contracts import Position
 
 __all__ = ["MemoryDestination", "MemoryLoad", "MemorySource", "MemorySplit"]
 
@@ -84,7 +88,10 @@ _destinations: dict[str, MemoryDestination] = {}
 
 
 class MemoryDestination:
-    """Keeps what is loaded in memory, with every promise of the contract. A pickle of it is only good in its own process."""
+    """Keeps what is loaded in memory, with every promise of the contract.
+
+    A pickle of it is good in its own process only.
+    """
 
     def __init__(self) -> None:
         self._token = uuid.uuid4().hex

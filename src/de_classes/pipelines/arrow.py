@@ -1,0 +1,76 @@
+"""Anything that speaks Arrow, as a source: Polars, DuckDB, pandas, pyarrow, ADBC."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from de_classes.contracts import Batch, Plan, Stream
+from de_classes.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from de_classes.contracts import Position
+
+__all__ = ["ArrowSource", "ArrowStreamExportable"]
+
+BATCH_ROWS = 65_536
+
+
+@runtime_checkable
+class ArrowStreamExportable(Protocol):
+    """An object with the method of the Arrow PyCapsule interface for streams."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Export as an ArrowArrayStream capsule."""
+        ...
+
+
+class ArrowSource:
+    """Tables that are already here, by name.
+
+    Every run gives all rows (there are no positions), so `replace` and `merge` are the modes that can be repeated. An
+    object that can be read only once, such as a RecordBatchReader, is read once.
+    """
+
+    def __init__(self, tables: Mapping[str, ArrowStreamExportable], *, primary_key: Sequence[str] = ()) -> None:
+        strangers = [name for name, table in tables.items() if not isinstance(table, ArrowStreamExportable)]
+        if strangers:
+            raise ConfigurationError(
+                f"ArrowSource({', '.join(strangers)})",
+                "no such objects as speak Arrow (they have no __arrow_c_stream__)",
+                "Pass a pyarrow, Polars or pandas table, or a DuckDB relation.",
+            )
+        self._tables = dict(tables)
+        self._primary_key = tuple(primary_key)
+
+    def __repr__(self) -> str:
+        return f"ArrowSource({', '.join(self._tables)})"
+
+    def streams(self) -> Sequence[Stream]:
+        """One per table."""
+        return [Stream(name, self._primary_key) for name in self._tables]
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:  # noqa: ARG002 -- every run gives all
+        """One split: the whole table."""
+        yield Plan([ArrowSplit(stream.name, self._tables[stream.name])])
+
+
+@dataclass(frozen=True)
+class ArrowSplit:
+    """A whole table. It pickles if the table does."""
+
+    id: str
+    table: ArrowStreamExportable
+
+    def read(self) -> Iterator[Batch]:
+        """The rows in batches of at most 65,536."""
+        reader = pa.RecordBatchReader.from_stream(self.table)
+        for records in reader:
+            for offset in range(0, records.num_rows, BATCH_ROWS):
+                yield Batch(records.slice(offset, BATCH_ROWS))

@@ -1,0 +1,93 @@
+"""What a worker does: one split, through the transforms, into a load. Everything here travels to other processes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from de_classes.contracts import Batch
+from de_classes.errors import CountMismatch
+from de_classes.transforms.chain import apply
+from de_classes.utils.read_ahead import read_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from de_classes.contracts import Load, Receipt, Split, Transform
+
+__all__ = ["Carried", "Limit", "carry"]
+
+READ_AHEAD_BYTES = 32 * 2**20
+"""Arrow bytes that may wait between reading and writing, per split at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Stop at the first position that is reached after so many rows or seconds."""
+
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of a split, or of its beginning."""
+
+    receipt: Receipt
+    seconds: float
+    ended: bool
+    """Whether the split was read to its end, or only to a position on the way."""
+
+
+def carry(  # noqa: PLR0913 -- one call, sent over a wire
+    split: Split,
+    split_id: str,
+    transforms: Sequence[Transform],
+    load: Load,
+    limit: Limit | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Carried:
+    """Read the split, transform each batch and write it; reading runs ahead of writing in a thread of its own.
+
+    `progress` is told the rows of each batch; what it raises stops the split. It is for workers that share memory with
+    the runner.
+    """
+    began = time.perf_counter()
+    passing = _Passing(transforms, limit, progress)
+    with read_ahead(split.read(), lambda batch: batch.records.nbytes, READ_AHEAD_BYTES) as batches:
+        receipt = load.write(split_id, passing.through(batches))
+    if receipt.rows != passing.rows:
+        raise CountMismatch(
+            f"split {split.id!r}", f"{passing.rows} rows were handed to the destination, which wrote {receipt.rows}"
+        )
+    return Carried(receipt, time.perf_counter() - began, ended=passing.ended)
+
+
+class _Passing:
+    """Counts and transforms what passes, and stops at a position once the limit is reached."""
+
+    def __init__(
+        self, transforms: Sequence[Transform], limit: Limit | None, progress: Callable[[int], None] | None
+    ) -> None:
+        self._transforms = transforms
+        self._limit = limit
+        self._progress = progress
+        self._began = time.monotonic()
+        self.rows = 0
+        self.ended = False
+
+    def through(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            records = apply(self._transforms, batch.records)
+            self.rows += records.num_rows
+            if self._progress:
+                self._progress(records.num_rows)
+            yield Batch(records, batch.position)
+            if batch.position is not None and self._limit_reached():
+                return
+        self.ended = True
+
+    def _limit_reached(self) -> bool:
+        limit = self._limit
+        return limit is not None and (self.rows >= limit.rows or time.monotonic() - self._began >= limit.seconds)

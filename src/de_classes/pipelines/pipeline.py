@@ -1,0 +1,165 @@
+"""Pipelines: descriptions of what is moved where. They do nothing until `run()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from de_classes.contracts import Destination, Mode
+from de_classes.errors import ConfigurationError
+
+from .runner import Checkpoint, Runner, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+
+    from de_classes.contracts import Observer, Source, Stream, Transform
+
+    from .report import RunReport
+
+__all__ = ["EltPipeline", "EtlPipeline", "Pipeline", "Route", "SqlDestination"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one stream is carried, where it differs from its neighbours."""
+
+    stream: str
+    into: str | None = None
+    """Its name in the destination, if another."""
+    transforms: Sequence[Transform] = ()
+    primary_key: tuple[str, ...] | None = None
+    """The key of what arrives, if the transforms change it."""
+
+
+class Pipeline:
+    """Carries streams from a source to a destination, through transforms.
+
+    `routes` picks the streams and says how each is carried (a plain name: as it is); without it every stream of the
+    source is carried. `transforms` come before those of a route. A run that dies at any instant is run again, and rows
+    are neither lost nor doubled.
+
+    Subclasses say what else belongs to a run by `after_load`.
+    """
+
+    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
+        self,
+        name: str,
+        source: Source,
+        destination: Destination,
+        *,
+        routes: Sequence[Route | str] | None = None,
+        transforms: Sequence[Transform] = (),
+        mode: Mode | str = Mode.APPEND,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        problems = []
+        if not name:
+            problems.append("a pipeline needs a name: positions are kept under it")
+        if mode not in set(Mode):
+            problems.append(f"mode {mode!r} is none of {', '.join(Mode)}")
+        if isinstance(routes, str):
+            problems.append(f"routes must be a sequence, not the name {routes!r} alone")
+        if problems:
+            raise ConfigurationError(f"pipeline {name!r}", "; ".join(problems))
+        self.name = name
+        self.source = source
+        self.destination = destination
+        self.routes = None if routes is None else tuple(Route(r) if isinstance(r, str) else r for r in routes)
+        self.transforms = tuple(transforms)
+        self.mode = Mode(mode)
+        self.checkpoint = checkpoint or Checkpoint()
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.name!r}, {self.source!r} -> {self.destination!r}, mode={self.mode.value!r})"
+        )
+
+    def run(self, *, executor: Executor | None = None, observers: Sequence[Observer] = ()) -> RunReport:
+        """Take every stream from where the last commit left it to the present.
+
+        Raises:
+            ConfigurationError: a route names a stream that the source does not have.
+            DeClassesError: the run failed; what was committed before stays, and the next run goes on from there.
+
+        """
+        tasks = self._tasks()
+        runner = Runner(self.name, self.source, self.destination, self.mode, self.checkpoint, executor, observers)
+        report = runner.run(tasks)
+        self.after_load(report)
+        return report
+
+    def after_load(self, report: RunReport) -> None:
+        """Do what else belongs to the run once every stream is committed.
+
+        Must be safe to repeat: a crash may come before it, or after.
+        """
+
+    def _tasks(self) -> list[Task]:
+        offered = {stream.name: stream for stream in self.source.streams()}
+        routes = [Route(name) for name in offered] if self.routes is None else self.routes
+        missing = [route.stream for route in routes if route.stream not in offered]
+        targets = [route.into or route.stream for route in routes]
+        doubled = sorted({target for target in targets if targets.count(target) > 1})
+        problems = [
+            f"the source has no stream {name!r}; it has {', '.join(sorted(offered)) or 'none'}" for name in missing
+        ]
+        problems += [f"several streams go into {name!r}" for name in doubled]
+        if problems:
+            raise ConfigurationError(f"pipeline {self.name!r}", "; ".join(problems))
+        return [self._task(offered[route.stream], route) for route in routes]
+
+    def _task(self, stream: Stream, route: Route) -> Task:
+        key = stream.primary_key if route.primary_key is None else route.primary_key
+        into = replace(stream, name=route.into or stream.name, primary_key=key, schema=None)
+        return Task(stream, into, (*self.transforms, *route.transforms))
+
+
+class EtlPipeline(Pipeline):
+    """Extract, transform, load: rows are changed on the way, batch by batch."""
+
+
+@runtime_checkable
+class SqlDestination(Destination, Protocol):
+    """A destination that understands SQL."""
+
+    def execute(self, statements: Sequence[str]) -> Sequence[int]:
+        """Run the statements in one transaction; for each, the rows it touched (-1 where that has no meaning)."""
+        ...
+
+
+class EltPipeline(Pipeline):
+    """Extract, load, transform: rows are loaded as they are, then SQL in the destination makes of them what is wanted.
+
+    The statements run after every load, in one transaction, also when nothing new came; so they must be safe to repeat.
+    """
+
+    destination: SqlDestination
+
+    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
+        self,
+        name: str,
+        source: Source,
+        destination: SqlDestination,
+        *,
+        statements: Sequence[str],
+        routes: Sequence[Route | str] | None = None,
+        transforms: Sequence[Transform] = (),
+        mode: Mode | str = Mode.APPEND,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        super().__init__(
+            name, source, destination, routes=routes, transforms=transforms, mode=mode, checkpoint=checkpoint
+        )
+        if isinstance(statements, str) or not statements:
+            raise ConfigurationError(
+                f"pipeline {name!r}", "statements must be a sequence with at least one SQL statement"
+            )
+        if not isinstance(destination, SqlDestination):
+            raise ConfigurationError(f"pipeline {name!r}", f"{destination!r} runs no SQL", "Use a PostgresDestination.")
+        self.statements = tuple(statements)
+
+    def after_load(self, report: RunReport) -> None:  # noqa: ARG002 -- the SQL runs whatever was loaded
+        """Run the SQL."""
+        self.destination.execute(self.statements)

@@ -1,0 +1,118 @@
+"""Spreading splits over the workers of an executor."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from de_classes.contracts import SplitFinished, SplitProgressed, SplitStarted
+
+from .carry import carry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Executor, Future
+
+    from de_classes.contracts import Load, Receipt, Split, Transform
+
+    from .carry import Carried, Limit
+    from .telling import Telling
+
+__all__ = ["SplitWorkers", "threads_unless_given"]
+
+IN_FLIGHT = 64
+"""Splits handed at a time to an executor that does not say how many workers it has: enough to keep a cluster busy."""
+
+
+@contextmanager
+def threads_unless_given(executor: Executor | None) -> Iterator[Executor]:
+    """The executor that was given, which stays open; or a thread per processor."""
+    if executor is not None:
+        yield executor
+        return
+    with ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="de-classes") as threads:
+        yield threads
+
+
+class _GivenUp(Exception):  # noqa: N818 -- never seen outside: it unwinds the workers of a run that has failed already
+    """The run has failed or was interrupted, and a worker has heard of it."""
+
+
+class SplitWorkers:
+    """Has splits carried into one load.
+
+    When one fails the others are stopped and waited for, so that none still writes when the load is left.
+    """
+
+    def __init__(self, executor: Executor, transforms: Sequence[Transform], load: Load, told: Telling) -> None:
+        self._executor = executor
+        self._transforms = transforms
+        self._load = load
+        self._told = told
+        self._given_up = threading.Event()
+        self._running: set[Future[Carried]] = set()
+
+    def carry_until(self, split: Split, split_id: str, limit: Limit | None) -> Carried:
+        """Carry one split, to its end or to a position at the limit, under an id of the caller's."""
+        with self._giving_up_on_failure():
+            self._submit(split, split_id, limit)
+            return next(self._finished())
+
+    def carry_all(self, splits: Iterable[Split]) -> Iterator[Receipt]:
+        """Carry every split, a bounded number at a time; receipts come as they are ready."""
+        # Executors of the standard library tell how many workers they have by this name only.
+        window = 2 * getattr(self._executor, "_max_workers", IN_FLIGHT // 2)
+        waiting = iter(splits)
+        with self._giving_up_on_failure():
+            while True:
+                while len(self._running) < window and (split := next(waiting, None)) is not None:
+                    self._submit(split, split.id, None)
+                if not self._running:
+                    return
+                for carried in self._finished():
+                    yield carried.receipt
+
+    def _submit(self, split: Split, split_id: str, limit: Limit | None) -> None:
+        self._told.of(SplitStarted, split_id=split_id)
+        future = self._executor.submit(
+            carry, split, split_id, self._transforms, self._load, limit, self._progress(split_id)
+        )
+        self._running.add(future)
+
+    def _progress(self, split_id: str) -> Callable[[int], None] | None:
+        """Only threads can call back; other workers are heard of when they have finished."""
+        return partial(self._progressed, split_id) if isinstance(self._executor, ThreadPoolExecutor) else None
+
+    def _progressed(self, split_id: str, rows: int) -> None:
+        if self._given_up.is_set():
+            raise _GivenUp
+        self._told.of(SplitProgressed, split_id=split_id, rows=rows)
+
+    def _finished(self) -> Iterator[Carried]:
+        done, self._running = wait(self._running, return_when=FIRST_COMPLETED)
+        for future in done:
+            carried = future.result()
+            receipt = carried.receipt
+            self._told.of(
+                SplitFinished,
+                split_id=receipt.split_id,
+                rows=receipt.rows,
+                bytes=receipt.bytes,
+                seconds=carried.seconds,
+            )
+            yield carried
+
+    @contextmanager
+    def _giving_up_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._given_up.set()
+            for future in self._running:
+                future.cancel()
+            wait(self._running)
+            raise
