@@ -3,8 +3,8 @@
 
 usage: tools/lock.py [--check | --upgrade]
 
-Pins that stand in the files are kept as long as pyproject.toml allows them, so the check fails only when pyproject.toml has
-changed without the files, or somebody edited them by hand. `--upgrade` takes the newest of everything.
+Pins that stand in the files are kept as long as pyproject.toml allows them, so the check fails only when pyproject.toml
+has changed without the files, or somebody edited them by hand. `--upgrade` takes the newest of everything.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+DIRECT = "requirements.txt"
 FILES = {
-    "requirements.txt": ["pyproject.toml", "--extra", "embedded"],
-    "requirements-dev.txt": ["pyproject.toml", "--all-extras", "--group", "pyproject.toml:dev", "-c", "requirements.txt"],
+    DIRECT: ["pyproject.toml", "--extra", "embedded"],
+    "requirements-dev.txt": ["pyproject.toml", "--all-extras", "--group", "pyproject.toml:dev", "-c", DIRECT],
 }
 HEADER = "Written by `make lock` from pyproject.toml; edit that instead."
 
@@ -31,7 +32,7 @@ def compiled(name: str, folder: Path, *, upgrade: bool) -> str:
     command = [str(uv), "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--no-header"]
     command += ["--no-annotate", "--output-file", str(target), *FILES[name]]
     command += ["--upgrade"] * upgrade
-    subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603: our own command
+    subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 -- our own command
     return f"# {HEADER}\n{target.read_text(encoding='utf-8')}"
 
 
@@ -50,7 +51,8 @@ def main() -> int:
                 continue
             if check:
                 drifted = True
-                sys.stdout.writelines(difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), name, "wanted"))
+                lines = found.splitlines(keepends=True), wanted.splitlines(keepends=True)
+                sys.stdout.writelines(difflib.unified_diff(*lines, name, "wanted"))
             else:
                 file.write_text(wanted, encoding="utf-8")
     if drifted:

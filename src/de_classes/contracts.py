@@ -1,27 +1,28 @@
 """The seven nouns of de-classes, and the events that tell of them.
 
-This file is all that is needed to write a source or a destination: both are plain classes with these methods, nothing is
-inherited and nothing is registered. `de_classes.testing.contract` then puts them through what the runner relies on.
+This file is all that is needed to write a source or a destination: both are plain classes with these methods, nothing
+is inherited and nothing is registered. `de_classes.testing.contract` then puts them through what the runner relies on.
 
 How a run goes, for one stream::
 
     since = destination.position(pipeline, stream)          # how far did the last commit take it?
     with source.plan(stream, since) as plan, destination.begin(pipeline, stream, mode) as load:
-        receipts = [load.write(split.id, split.read()) for split in plan.splits]     # in workers, any order, any machine
-        load.commit(receipts, plan.position)                # all or nothing, together with the position
+        receipts = [load.write(split.id, split.read()) for split in plan.splits]    # in workers, any order, anywhere
+        load.commit(receipts, plan.position)               # all or nothing, together with the position
 
-The only moment that matters is the commit: before it nothing is visible, with it everything is, the position included. A
-process that dies at any instant is run again and goes on from the position of the last commit.
+The only moment that matters is the commit: before it nothing is visible, with it everything is, the position included.
+A process that dies at any instant is run again and goes on from the position of the last commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -55,7 +56,7 @@ __all__ = [
     "Transform",
 ]
 
-JsonValue: TypeAlias = "None | bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 
 Position: TypeAlias = Mapping[str, JsonValue]
 """How far a stream has been taken: a small JSON mapping that only its source understands.
@@ -67,9 +68,9 @@ commit number; never a set of seen keys. It must survive JSON: equal after `json
 Transform: TypeAlias = "Callable[[pa.RecordBatch], pa.RecordBatch]"
 """Anything that takes a batch of records and returns one.
 
-It sees one batch at a time, may drop, add or change rows and columns, and must be picklable where workers are processes.
-Given the same batch it returns the same rows, and every batch it returns of one stream has the same schema, also when
-there are no rows. What needs the whole table (sort, deduplicate, join, aggregate) is SQL, before or after.
+It sees one batch at a time, may drop, add or change rows and columns, and must be picklable where workers are
+processes. Given the same batch it returns the same rows, and every batch it returns of one stream has the same schema,
+also when there are no rows. What needs the whole table (sort, deduplicate, join, aggregate) is SQL, before or after.
 """
 
 
@@ -81,7 +82,7 @@ class Mode(StrEnum):
     REPLACE = "replace"
     """They go, in the same commit that makes the new rows visible."""
     MERGE = "merge"
-    """Rows with the primary key of a new row are updated to it; other new rows are added. Within a load the last one wins."""
+    """Rows with the primary key of a new row are updated to it; others are added. Within a load the last one wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ class Stream:
 class Batch:
     """Some records of a stream, and perhaps the position that the stream has reached with them.
 
-    A position here says: with this batch and all before it from the same split, the stream has reached this point, and a
-    run that starts `since` it yields exactly the rest. Batches without records may carry one too.
+    A position here says: with this batch and all before it from the same split, the stream has reached this point, and
+    a run that starts `since` it yields exactly the rest. Batches without records may carry one too.
     """
 
     records: pa.RecordBatch
@@ -115,8 +116,8 @@ class Split(Protocol):
     def id(self) -> str:
         """Names the content: two splits with this id, in this run or a later one, give the same rows in the same order.
 
-        A destination may therefore keep what an interrupted run wrote of a split and not ask for it again. A source whose
-        reading depends on the moment (a snapshot, an open query) puts that moment into the id.
+        A destination may therefore keep what an interrupted run wrote of a split and not ask for it again. A source
+        whose reading depends on the moment (a snapshot, an open query) puts that moment into the id.
         """
         ...
 
@@ -134,8 +135,8 @@ class Plan:
 
     splits: Sequence[Split]
     position: Position | None = None
-    """Where the stream stands once every split is committed. None: only the batches know, and there is one split at most;
-    the runner then may commit several times on the way, at positions that batches carry."""
+    """Where the stream stands once every split is committed. None: only the batches know, and there is one split at
+    most; the runner then may commit several times on the way, at positions that batches carry."""
 
 
 @runtime_checkable
@@ -149,9 +150,9 @@ class Source(Protocol):
     def plan(self, stream: Stream, since: Position | None) -> AbstractContextManager[Plan]:
         """Plan what came after `since` (None: everything).
 
-        What the splits share (an exported snapshot, a login) lives as long as the context. Planning twice without a change
-        outside gives splits with the same rows. When nothing is new, the plan has no splits, or its splits have no rows,
-        and its position is `since` or equivalent to it.
+        What the splits share (an exported snapshot, a login) lives as long as the context. Planning twice without a
+        change outside gives splits with the same rows. When nothing is new, the plan has no splits, or its splits have
+        no rows, and its position is `since` or equivalent to it.
         """
         ...
 
@@ -174,7 +175,10 @@ class Receipt:
 
 @runtime_checkable
 class Load(Protocol):
-    """One transaction of a destination, as wide as needed. Picklable: `write` runs in workers, `commit` where it began."""
+    """One transaction of a destination, as wide as needed. Picklable: `write` runs in workers.
+
+    `commit` is called where it began.
+    """
 
     @property
     def staged(self) -> Mapping[str, Receipt]:
@@ -191,8 +195,8 @@ class Load(Protocol):
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
         """Make exactly these pieces visible, in this order, with the position: all or nothing.
 
-        Rows are counted once more and must agree with the receipts. A commit whose outcome is unknown is looked up, never
-        guessed.
+        Rows are counted once more and must agree with the receipts. A commit whose outcome is unknown is looked up,
+        never guessed.
 
         Raises:
             Overtaken: another run of the pipeline has committed to this stream since the load began.
@@ -213,8 +217,8 @@ class Destination(Protocol):
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> AbstractContextManager[Load]:
         """Begin a load. Leaving the context without a commit leaves nothing visible, whatever the reason.
 
-        What was written may stay staged, so that the next run need not repeat it; the next commit of the pipeline to this
-        stream removes what it did not use. What another live run is writing is left alone.
+        What was written may stay staged, so that the next run need not repeat it; the next commit of the pipeline to
+        this stream removes what it did not use. What another live run is writing is left alone.
         """
         ...
 

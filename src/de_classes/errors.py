@@ -78,8 +78,8 @@ __all__ = [
 class DeClassesError(Exception):
     """A failure, told as the object it is about, the fact, and what to do.
 
-    `str(error)` reads `object: fact` followed by the remedy on its own line. Anything else worth knowing to a program is
-    given by keyword and becomes an attribute.
+    `str(error)` reads `object: fact` followed by the remedy on its own line. Anything else worth knowing to a program
+    is given by keyword and becomes an attribute.
     """
 
     exit_code: ClassVar[int] = 1
@@ -197,7 +197,10 @@ class TableNotFound(PostgresError):
 
 
 class ValueNotHeld(DeClassesError):
-    """A value that the other side cannot hold; `table`, `column` and `row` (counted from 0 in its batch or split) say where."""
+    """A value that the other side cannot hold; `table`, `column` and `row` say where.
+
+    Rows are counted from 0 in their batch or split.
+    """
 
 
 class UnknownType(DeClassesError):

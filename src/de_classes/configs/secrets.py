@@ -14,8 +14,8 @@ __all__ = ["Secret", "as_secret"]
 class Secret:
     """A password, key or token that shows itself only when asked with `reveal()`.
 
-    `Secret("...")` holds the value; `Secret.from_env("NAME")` holds the name and looks when revealed, so that not even a
-    pickle on its way to another machine contains the value.
+    `Secret("...")` holds the value; `Secret.from_env("NAME")` holds the name and looks when revealed, so that not even
+    a pickle on its way to another machine contains the value.
     """
 
     __slots__ = ("_env", "_value")

@@ -1,8 +1,8 @@
 """Named points at which a test may kill the process, stop it, or make it fail.
 
-`reach("dataset.commit.before")` does nothing, in a few nanoseconds, unless the environment says otherwise when this module
-is first imported. `de_classes.testing.faults` drives it: a crash matrix is only worth something when the points sit in the
-code that ships, at the instants between two lasting effects.
+`reach("dataset.commit.before")` does nothing, in a few nanoseconds, unless the environment says otherwise when this
+module is first imported. `de_classes.testing.faults` drives it: a crash matrix is only worth something when the points
+sit in the code that ships, at the instants between two lasting effects.
 
     DE_CLASSES_FAULT=dataset.commit.before:2     SIGKILL when that point is reached for the second time
     DE_CLASSES_FAULT_LOG=/some/file              append the name of every point that is reached, a line each
