@@ -1,0 +1,263 @@
+"""Asking an HTTP API: a base URL, credentials, patience and manners. Knows nothing of tables."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from de_classes.errors import ApiStatusError, ApiUnreachable, AuthenticationFailed, ConfigurationError, InvalidAnswer
+from de_classes.utils.retry import RetryPolicy
+
+from .messages import Param, Request, Response, Transport, origin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from de_classes.configs.secrets import Secret
+    from de_classes.contracts import Observer
+    from de_classes.utils.rate_limit import RateLimiter
+
+    from .auth import Auth
+
+__all__ = ["ApiClient", "retry_after_seconds"]
+
+_WORTH_ANOTHER_TRY = frozenset({429, 500, 502, 503, 504})
+_ABOUT_CREDENTIALS = frozenset({401, 403, 407})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 5
+_PATIENT = RetryPolicy()
+
+
+class ApiClient:
+    """Sends requests to one API, with credentials, a rate limit and retries.
+
+    Connection errors, timeouts and the statuses 429, 500, 502, 503 and 504 are tried again as `retry` says, when the method
+    is idempotent, never sooner than `Retry-After` asks; `observer` is told. Every attempt, logins and redirects included,
+    counts against `rate_limit`. Nothing is ever sent to another origin than that of `base_url`.
+
+    Safe to share between threads. Picklable: the copy opens connections, logs in and counts its rate for itself, and has no
+    observer, which belongs to the process it was made in. `transport` replaces the network, and with it the timeouts.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: Auth | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        timeout_seconds: float = 30.0,
+        connect_timeout_seconds: float = 10.0,
+        retry: RetryPolicy = _PATIENT,
+        rate_limit: RateLimiter | None = None,
+        observer: Observer | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.base_url = _checked(base_url, network=transport is None)
+        self._auth = auth
+        self._headers = dict(headers or {})
+        self._retry = retry
+        self._rate_limit = rate_limit
+        self._observer = observer
+        self._transport = transport or _http(timeout_seconds, connect_timeout_seconds)
+
+    def get_json(self, path: str, params: Mapping[str, Param] | None = None, *, exact: bool = False) -> Any:
+        """Get and decode; `exact` gives numbers with a fraction as Decimal, digit for digit."""
+        return self.request("GET", path, params=params).json(exact=exact)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Param] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        json: Any = None,
+    ) -> Response:
+        """Send a request and return its response, whose status is below 400.
+
+        `path` is appended to the base URL, with or without a slash at its front; a whole URL is taken as it is when its
+        origin is the base URL's.
+
+        Raises:
+            ApiUnreachable: no connection or no answer, after all attempts.
+            AuthenticationFailed: status 401, 403 or 407.
+            ApiStatusError: another status of 400 or above; `status` has it.
+            InvalidAnswer: a redirect (or a URL given as path) to another origin, or too many redirects.
+
+        """
+        asked = Request(method.upper(), self._resolved(path), params or {}, {**self._headers, **(headers or {})}, json)
+        return _accepted(self._authenticated(asked))
+
+    def close(self) -> None:
+        """Close the connections; another request opens them again."""
+        close = getattr(self._transport, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> ApiClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"ApiClient({self.base_url!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_observer": None}
+
+    def _resolved(self, path: str) -> str:
+        absolute = "://" in path.partition("?")[0]
+        url = path if absolute else f"{self.base_url}/{path.lstrip('/')}".rstrip("/")
+        self._refuse_foreign(url, "the request", url)
+        return url
+
+    def _refuse_foreign(self, url: str, what: str, subject: str) -> None:
+        try:
+            foreign = origin(url) != origin(self.base_url)
+        except ValueError:
+            foreign = True
+        if foreign:
+            raise InvalidAnswer(
+                subject,
+                f"{what} goes to another origin than {self.base_url}: {url}",
+                "It is not sent, so that credentials go nowhere else. If the API has moved, change base_url.",
+            )
+
+    def _authenticated(self, asked: Request) -> Response:
+        if self._auth is None:
+            return self._sent(asked)
+        flow = self._auth.flow(asked)
+        try:
+            request = next(flow)
+            while True:
+                response = self._sent(self._addressed(request))
+                try:
+                    request = flow.send(response)
+                except StopIteration:
+                    return response
+        finally:
+            flow.close()
+
+    def _addressed(self, request: Request) -> Request:
+        return replace(request, url=self._resolved(request.url), headers={**self._headers, **request.headers})
+
+    def _sent(self, request: Request) -> Response:
+        """Send with retries. Statuses not worth another try are returned, for the auth may know what to do."""
+
+        def attempt() -> Response:
+            response = self._followed(request)
+            if response.status in _WORTH_ANOTHER_TRY:
+                raise _refusal(response)
+            return response
+
+        return self._retry.call(
+            attempt,
+            on=_worth_another_try if request.may_repeat else (),
+            name=request.name,
+            observer=self._observer,
+        )
+
+    def _followed(self, request: Request) -> Response:
+        for _ in range(_MAX_REDIRECTS):
+            if self._rate_limit is not None:
+                self._rate_limit.acquire()
+            response = self._transport(request)
+            location = response.headers.get("location")
+            if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
+                return response
+            target = urljoin(request.full_url(), location)
+            self._refuse_foreign(target, "a redirect", request.name)
+            request = replace(request, url=target, params={})
+        raise InvalidAnswer(request.name, f"more than {_MAX_REDIRECTS} redirects in a row", "Check the URL.")
+
+
+def retry_after_seconds(value: str | None, now: float) -> float | None:
+    """Seconds that a Retry-After header asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3); None if it asks nothing."""
+    text = (value or "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return max(0.0, seconds)  # in this order "nan" becomes 0
+
+
+def _worth_another_try(error: Exception) -> bool | float:
+    if isinstance(error, ApiUnreachable):
+        return True
+    if isinstance(error, ApiStatusError) and error.status in _WORTH_ANOTHER_TRY:
+        asked: float | None = error.context.get("retry_after_seconds")
+        return True if asked is None else asked
+    return False
+
+
+def _accepted(response: Response) -> Response:
+    if response.status >= HTTPStatus.BAD_REQUEST:
+        raise _refusal(response)
+    if response.status in _REDIRECTS:
+        raise InvalidAnswer(
+            response.request.name, f"an unexpected redirect (status {response.status})", "Check the URL."
+        )
+    return response
+
+
+def _refusal(response: Response) -> ApiStatusError:
+    status = response.status
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown"
+    said = response.excerpt()
+    kind = AuthenticationFailed if status in _ABOUT_CREDENTIALS else ApiStatusError
+    return kind(
+        response.request.name,
+        f"status {status} ({phrase})" + (f": {said}" if said else ""),
+        _remedy(status),
+        status=status,
+        retry_after_seconds=retry_after_seconds(response.headers.get("retry-after"), time.time()),
+    )
+
+
+def _remedy(status: int) -> str:
+    if status in _ABOUT_CREDENTIALS:
+        return "Check the credentials, and what they are allowed."
+    if status == HTTPStatus.NOT_FOUND:
+        return "Check the base URL and the path."
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "Ask less often (rate_limit=...), or be more patient (retry=...)."
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "The server has a problem: try later, or be more patient (retry=...)."
+    return "Check the path and the parameters."
+
+
+def _checked(base_url: str, *, network: bool) -> str:
+    try:
+        parts = urlsplit(base_url)
+        valid = bool(parts.hostname) and (not network or parts.scheme in {"http", "https"}) and bool(origin(base_url))
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ConfigurationError(
+            f"base_url {base_url!r}", "is no URL of an API", "Give one like https://api.example.com/v2"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        # The URL is shown in every error; what is secret has its own place.
+        raise ConfigurationError(
+            f"base_url of {parts.hostname}",
+            "holds a user, a password, a query or a fragment",
+            "Give credentials by auth=... or headers=..., and parameters with the resource.",
+        )
+    return base_url.rstrip("/")
+
+
+def _http(timeout_seconds: float, connect_timeout_seconds: float) -> Transport:
+    from .transport import HttpTransport  # noqa: PLC0415 -- httpx2 is loaded only where the network is used
+
+    return HttpTransport(timeout_seconds=timeout_seconds, connect_timeout_seconds=connect_timeout_seconds)

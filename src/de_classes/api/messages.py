@@ -1,0 +1,168 @@
+"""What goes back and forth: a request, its response, and the one signature that everything between them shares.
+
+A transport is any callable that takes a `Request` and returns its `Response`. `HttpTransport` goes over the network,
+`RandomNumbers.api()` answers by itself, and whatever wraps a transport (a cache, a recorder) is a transport again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, TypeAlias
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+
+import msgspec
+
+from de_classes.configs.secrets import Secret
+from de_classes.errors import InvalidAnswer
+
+__all__ = ["IDEMPOTENT", "Param", "Request", "Response", "Transport", "origin", "same_origin_path"]
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods that may be repeated without another effect (RFC 9110, 9.2.2)."""
+
+Param: TypeAlias = "str | int | float | bool | Decimal | Secret | None"
+"""The value of a query parameter; None leaves the parameter out."""
+
+_PLAIN = msgspec.json.Decoder()
+_EXACT = msgspec.json.Decoder(float_hook=Decimal)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked. Secrets stay wrapped until the transport sends them, so that a request can be shown."""
+
+    method: str
+    url: str
+    """Relative to the client's base URL until the client has resolved it."""
+    params: Mapping[str, Param] = field(default_factory=dict)
+    """Added to whatever query the URL has."""
+    headers: Mapping[str, str | Secret] = field(default_factory=dict)
+    json: Any = None
+    """The body, sent as JSON; None sends none. May hold secrets."""
+    repeatable: bool = False
+    """Whether it may be sent again although its method is not idempotent, as a login may."""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether sending it twice has the effect of sending it once."""
+        return self.repeatable or self.method in IDEMPOTENT
+
+    @property
+    def name(self) -> str:
+        """Method and URL, without secrets."""
+        return self.masked(f"{self.method} {self.full_url()}")
+
+    def full_url(self) -> str:
+        """The URL with its parameters, secrets revealed."""
+        pairs = [(name, _text(value)) for name, value in self.params.items() if value is not None]
+        if not pairs:
+            return self.url
+        scheme, netloc, path, query, _ = urlsplit(self.url)
+        return urlunsplit((scheme, netloc, path, "&".join(filter(None, (query, urlencode(pairs)))), ""))
+
+    def body(self) -> bytes | None:
+        """The JSON text to send, secrets revealed."""
+        return None if self.json is None else msgspec.json.encode(self.json, enc_hook=_reveal)
+
+    def with_header(self, name: str, value: str | Secret) -> Request:
+        """The same request with one more header."""
+        return replace(self, headers={**self.headers, name: value})
+
+    def masked(self, text: str) -> str:
+        """The text with every secret of this request taken out."""
+        for secret in self._secrets():
+            value = secret.reveal()
+            for spelling in {value, urlencode({"": value})[1:]} - {""}:
+                text = text.replace(spelling, "***")
+        return text
+
+    def _secrets(self) -> Iterator[Secret]:
+        body = self.json.values() if isinstance(self.json, Mapping) else ()
+        for value in (*self.params.values(), *self.headers.values(), *body):
+            if isinstance(value, Secret):
+                yield value
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back, whole."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str]
+    """By lower-case name."""
+    body: bytes
+
+    @property
+    def url(self) -> str:
+        """Where it came from, without secrets; links in it are relative to this."""
+        return self.request.masked(self.request.full_url())
+
+    def json(self, *, exact: bool = False) -> Any:
+        """The body, decoded; `exact` gives numbers with a fraction or an exponent as Decimal, digit for digit.
+
+        Raises:
+            InvalidAnswer: it is no JSON.
+
+        """
+        try:
+            return (_EXACT if exact else _PLAIN).decode(self.body)
+        except (msgspec.MsgspecError, ValueError) as error:
+            kind = self.headers.get("content-type", "no content type")
+            raise InvalidAnswer(
+                self.request.name,
+                f"status {self.status} with a page that is no JSON ({kind}, {len(self.body)} bytes, "
+                f"beginning {self.excerpt(60)!r}): {error}",
+                "Check the URL and the path; a login page or a proxy may have answered in the API's place.",
+                url=self.url,
+                status=self.status,
+            ) from error
+
+    def excerpt(self, length: int = 200) -> str:
+        """The first characters of the body on one line, without secrets."""
+        text = self.request.masked(self.body[: 8 * length].decode("utf-8", "replace"))
+        return _CONTROL.sub(" ", text)[:length].strip()
+
+
+Transport: TypeAlias = Callable[[Request], Response]
+"""Sends one request and returns its response, whatever its status. Raises ApiUnreachable when there is none."""
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of a URL (RFC 6454): what credentials belong to."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    return scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(scheme)
+
+
+def same_origin_path(page_url: str, link: str) -> str | None:
+    """Where a link of a page leads, as path and query; None when that is another origin.
+
+    Without the origin a link stays good when the API is found under another address next time.
+    """
+    target = urljoin(page_url, link)
+    try:
+        if origin(target) != origin(page_url):
+            return None
+    except ValueError:  # a port that is no number
+        return None
+    _, _, path, query, _ = urlsplit(target)
+    return urlunsplit(("", "", path or "/", query, ""))
+
+
+def _text(value: Param) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _reveal(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"{type(value).__name__} is no JSON")

@@ -1,0 +1,411 @@
+"""JSON records to Arrow, column by column, and nothing changed in silence.
+
+The records are what `Response.json(exact=True)` gives: dict, list, str, bool, None, int of any size, and Decimal for numbers
+with a fraction. A column is gathered from all the records of a page at once and converted by Arrow, nested ones level by
+level, so the work per value is done in C.
+
+What a declared type takes:
+
+=====================  ===========================================================================================
+bool                   true and false
+integers               whole numbers (also 1.0 and 1e3) within their range
+floats                 numbers, to the nearest float; infinite results and whole numbers that would change are refused
+decimals               numbers, and texts of numbers, that fit precision and scale without rounding
+strings                texts
+timestamp with zone    ISO 8601 texts with an offset or Z, with no more digits than the unit holds
+timestamp, date, time  ISO 8601 texts without an offset
+uuid, json             texts of UUIDs; anything at all, kept as JSON text
+list, struct, map      arrays; objects with known names; objects with any names
+=====================  ===========================================================================================
+
+null, and a name that is missing in an object, become null where the field is nullable. A name in an object that is not
+declared is refused, or left out if that was asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
+
+__all__ = ["ExtraFields", "RecordConverter", "infer_schema"]
+
+ExtraFields: TypeAlias = Literal["refuse", "ignore"]
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_JSON = msgspec.json.Encoder(decimal_format="number")
+_DECLARE = "Declare the columns with Resource(schema=...)."
+
+
+class _Unfit(Exception):  # noqa: N818 -- a message within this file
+    """Some value of a column does not fit."""
+
+    def __init__(self, path: str, fact: str, kind: type[SchemaMismatch | ValueNotHeld] = ValueNotHeld) -> None:
+        super().__init__(path, fact)
+        self.path, self.fact, self.kind = path, fact, kind
+
+
+@dataclass(frozen=True, slots=True)
+class RecordConverter:
+    """Turns pages of records into batches of one schema."""
+
+    table: str
+    schema: pa.Schema
+    extra_fields: ExtraFields = "refuse"
+    inferred: bool = False
+    """Whether the schema comes from a page and not from the user: floats must then hold the decimal number as written."""
+
+    def __post_init__(self) -> None:
+        for field in self.schema:
+            _check_type(self.table, field.name, field.type)
+
+    def batch(self, records: Sequence[Any], where: str) -> pa.RecordBatch:
+        """The records as one batch; `where` names the page in errors.
+
+        Raises:
+            SchemaMismatch: a record has a field that is not declared, or is no object.
+            ValueNotHeld: a value that its column cannot hold; `table`, `column` and `row` (in the page) say which.
+
+        """
+        if not records:
+            return _empty(self.schema)
+        try:
+            return self._converted(records)
+        except _Unfit as first:
+            raise self._located(records, where, first) from None
+
+    def _converted(self, records: Sequence[Any]) -> pa.RecordBatch:
+        wrong = _types(records) - {dict}
+        if wrong:
+            raise _Unfit("", f"a record is {_json_names(wrong)}, not an object", SchemaMismatch)
+        fields = list(self.schema)
+        columns = _Columns(self.extra_fields == "ignore", self.inferred).children(records, fields, "", nulls=0)
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _located(self, records: Sequence[Any], where: str, first: _Unfit) -> SchemaMismatch | ValueNotHeld:
+        """Find the record that does not fit; slow, and only done once something is known to be wrong."""
+        row, found = 0, first
+        for row, record in enumerate(records):  # noqa: B007 -- it is used afterwards
+            try:
+                self._converted([record])
+            except _Unfit as unfit:
+                found = unfit
+                break
+        return found.kind(
+            f"{self.table}.{found.path}" if found.path else self.table,
+            f"record {row} (counted from 0) of {where}: {found.fact}",
+            self._remedy(found.kind),
+            table=self.table,
+            column=found.path,
+            row=row,
+        )
+
+    def _remedy(self, kind: type[SchemaMismatch | ValueNotHeld]) -> str:
+        if self.inferred:
+            return f"The columns were inferred from the first page, which is not enough here. {_DECLARE}"
+        if kind is SchemaMismatch:
+            return 'Declare the field in the schema, or leave such fields out: extra_fields="ignore".'
+        return "Declare a type that holds such values."
+
+
+def infer_schema(table: str, records: Sequence[Any], where: str) -> pa.Schema:
+    """The schema of a page: bool, int64, float64, string, list and struct, in the order in which names first come.
+
+    A column that is null throughout becomes Arrow's null type.
+
+    Raises:
+        SchemaMismatch: a column has values of several kinds, or a record is no object.
+
+    """
+    try:
+        found = _inferred(list(records), "")
+    except _Unfit as unfit:
+        raise SchemaMismatch(
+            f"{table}.{unfit.path}" if unfit.path else table, f"{where}: {unfit.fact}", _DECLARE, table=table
+        ) from None
+    if not pa.types.is_struct(found):
+        raise SchemaMismatch(
+            table, f"{where}: the records are no objects", "Name where the list of objects stands: records_at=..."
+        )
+    return pa.schema(list(found))
+
+
+def _inferred(values: list[Any], path: str) -> pa.DataType:
+    present = [value for value in values if value is not None]
+    kinds = _types(present)
+    if kinds == {dict}:
+        names = dict.fromkeys(chain.from_iterable(present))
+        return pa.struct(
+            [pa.field(name, _inferred([value.get(name) for value in present], _join(path, name))) for name in names]
+        )
+    if kinds == {list}:
+        return pa.list_(_inferred(list(chain.from_iterable(present)), path))
+    for accepted, arrow in _INFERRED:
+        if kinds <= accepted:
+            return arrow
+    raise _Unfit(path, f"the values are of several kinds: {_json_names(kinds)}", SchemaMismatch)
+
+
+_INFERRED: tuple[tuple[set[type], pa.DataType], ...] = (
+    (set(), pa.null()),
+    ({bool}, pa.bool_()),
+    ({int}, pa.int64()),
+    ({int, Decimal}, pa.float64()),
+    ({str}, pa.string()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Converts columns of Python values, level by level."""
+
+    ignore_extra: bool
+    exact_floats: bool
+
+    def children(self, objects: Sequence[Any], fields: Sequence[pa.Field], path: str, nulls: int) -> list[pa.Array]:
+        """One array per field out of objects, `nulls` of which are None."""
+        names = [field.name for field in fields]
+        present = [value for value in objects if value is not None] if nulls else objects
+        extra = set(chain.from_iterable(present)).difference(names)
+        if extra and not self.ignore_extra:
+            listed = ", ".join(repr(name) for name in sorted(extra))
+            raise _Unfit(path, f"it has fields that are not declared: {listed}", SchemaMismatch)
+        complete = not nulls and not extra and all(size == len(names) for size in map(len, objects))
+        arrays = []
+        for field in fields:
+            name = field.name
+            values = (
+                list(map(operator.itemgetter(name), objects))
+                if complete
+                else [None if value is None else value.get(name) for value in objects]
+            )
+            arrays.append(self.column(values, field, _join(path, name), nulls))
+        return arrays
+
+    def column(self, values: list[Any], field: pa.Field, path: str, parent_nulls: int = 0) -> pa.Array:
+        """The array of one field."""
+        array = self._of_type(values, field.type, path)
+        if not field.nullable and array.null_count > parent_nulls:
+            raise _Unfit(path, "the value is missing or null, and the column may not be")
+        return array
+
+    def _of_type(self, values: list[Any], arrow: pa.DataType, path: str) -> pa.Array:
+        if pa.types.is_struct(arrow):
+            nulls = _count_nulls(values, dict, arrow, path)
+            children = self.children(values, list(arrow), path, nulls)
+            mask = _null_mask(values) if nulls else None
+            if not children:
+                return pa.array([None if value is None else {} for value in values], arrow)
+            return pa.StructArray.from_arrays(children, fields=list(arrow), mask=mask)
+        if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
+            return self._lists(values, arrow, path)
+        if pa.types.is_map(arrow):
+            return self._maps(values, arrow, path)
+        return self._leaves(values, arrow, path)
+
+    def _lists(self, values: list[Any], arrow: Any, path: str) -> pa.Array:
+        nulls = _count_nulls(values, list, arrow, path)
+        filled = [value or () for value in values] if nulls else values
+        items = self.column(list(chain.from_iterable(filled)), arrow.value_field, path)
+        kind, width = (pa.ListArray, np.int32) if pa.types.is_list(arrow) else (pa.LargeListArray, np.int64)
+        return kind.from_arrays(_offsets(filled, width), items, type=arrow, mask=_null_mask(values) if nulls else None)
+
+    def _maps(self, values: list[Any], arrow: Any, path: str) -> pa.Array:
+        nulls = _count_nulls(values, dict, arrow, path)
+        filled = [value or {} for value in values] if nulls else values
+        keys = self.column(list(chain.from_iterable(filled)), arrow.key_field, path)
+        items = self.column(list(chain.from_iterable(map(dict.values, filled))), arrow.item_field, path)
+        offsets = _offsets(filled, np.int32)
+        return pa.MapArray.from_arrays(offsets, keys, items, type=arrow, mask=_null_mask(values) if nulls else None)
+
+    def _leaves(self, values: list[Any], arrow: pa.DataType, path: str) -> pa.Array:
+        accepted, convert = _leaf(arrow)
+        kinds = _types(values)
+        kinds.discard(type(None))
+        if accepted is not None and not kinds <= accepted:
+            raise _Unfit(path, f"{_json_names(kinds - accepted)} where {arrow} is declared")
+        try:
+            if self.exact_floats and pa.types.is_float64(arrow):
+                _check_floats(values)
+            return convert(values, arrow, kinds)
+        except (pa.ArrowException, ValueError, ArithmeticError, TypeError) as error:
+            raise _Unfit(path, f"{_shown(values)} does not fit {arrow} ({_first_line(error)})") from None
+
+
+_Convert: TypeAlias = Callable[[list[Any], Any, set[type]], pa.Array]
+
+
+def _as_is(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+    return pa.array(values, arrow)
+
+
+def _integers(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:
+    if Decimal in kinds:
+        values = [_whole(value) if type(value) is Decimal else value for value in values]
+    return pa.array(values, arrow)
+
+
+def _whole(value: Decimal) -> int:
+    # Adjusted exponents first: 1e999999999 as an int would fill the memory.
+    if value.adjusted() > 20 or value != value.to_integral_value():  # noqa: PLR2004 -- 2 ** 64 has 20 digits
+        raise ValueError("not a whole number of 64 bits")
+    return int(value)
+
+
+def _floats(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:
+    if Decimal in kinds:
+        values = [float(value) if type(value) is Decimal else value for value in values]
+    if any(map(math.isinf, filter(None, values))):
+        raise ValueError("beyond the range of a float")
+    array = pa.array(values, arrow)
+    if not pa.types.is_float64(arrow) and np.isinf(array.drop_null().to_numpy(zero_copy_only=False)).any():
+        raise ValueError("beyond the range of a float")
+    return array
+
+
+def _check_floats(values: list[Any]) -> None:
+    for value in values:
+        if type(value) is Decimal and Decimal(repr(float(value))) != value:
+            raise ValueError("it has more digits than a float holds")
+
+
+def _decimals(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:
+    if kinds - {Decimal}:
+        # Integers, too: in one column with decimals Arrow would take its precision from the first value.
+        values = [_decimal(value) for value in values]
+    return pa.array(values, arrow)
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if type(value) is str and not _NUMBER.fullmatch(value):
+        raise ValueError("no number")
+    return None if value is None else Decimal(value)
+
+
+def _from_text(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+    return pa.array(values, pa.string()).cast(arrow)
+
+
+def _times(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+    # Arrow parses timestamps but no times, so these get a day and lose it again.
+    dated = [None if value is None else f"1970-01-01T{value}" for value in values]
+    return pa.array(dated, pa.string()).cast(pa.timestamp(arrow.unit)).cast(arrow)
+
+
+def _uuids(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+    storage = [None if value is None else uuid.UUID(value).bytes for value in values]
+    return pa.ExtensionArray.from_storage(arrow, pa.array(storage, pa.binary(16)))
+
+
+def _json_texts(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+    texts = [None if value is None else _JSON.encode(value).decode() for value in values]
+    return pa.ExtensionArray.from_storage(arrow, pa.array(texts, arrow.storage_type))
+
+
+_LEAVES: tuple[tuple[Callable[[Any], bool], set[type] | None, _Convert], ...] = (
+    (pa.types.is_boolean, {bool}, _as_is),
+    (pa.types.is_integer, {int, Decimal}, _integers),
+    (pa.types.is_floating, {int, Decimal, float}, _floats),
+    (pa.types.is_decimal, {int, Decimal, str}, _decimals),
+    (pa.types.is_string, {str}, _as_is),
+    (pa.types.is_large_string, {str}, _as_is),
+    (pa.types.is_string_view, {str}, _as_is),
+    (pa.types.is_timestamp, {str}, _from_text),
+    (pa.types.is_date32, {str}, _from_text),
+    (pa.types.is_time, {str}, _times),
+    (pa.types.is_null, set(), _as_is),
+    (lambda arrow: isinstance(arrow, pa.UuidType), {str}, _uuids),
+    (lambda arrow: isinstance(arrow, pa.JsonType), None, _json_texts),
+)
+"""Test of an Arrow type, the Python types that it takes (None: any), and the conversion."""
+
+
+def _leaf(arrow: pa.DataType) -> tuple[set[type] | None, _Convert]:
+    return next((accepted, convert) for test, accepted, convert in _LEAVES if test(arrow))
+
+
+def _check_type(table: str, path: str, arrow: Any) -> None:
+    if pa.types.is_struct(arrow):
+        for child in arrow:
+            _check_type(table, _join(path, child.name), child.type)
+    elif pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
+        _check_type(table, path, arrow.value_type)
+    elif pa.types.is_map(arrow) and pa.types.is_string(arrow.key_type):
+        _check_type(table, path, arrow.item_type)
+    elif not any(test(arrow) for test, _, _ in _LEAVES):
+        raise ConfigurationError(
+            f"{table}.{path}",
+            f"is declared as {arrow}, which is not read from JSON",
+            "Declare it as text and convert it with a transform.",
+        )
+
+
+def _types(values: Sequence[Any]) -> set[type]:
+    return set(map(type, values))
+
+
+def _count_nulls(values: list[Any], wanted: type, arrow: pa.DataType, path: str) -> int:
+    kinds = _types(values)
+    wrong = kinds - {wanted, type(None)}
+    if wrong:
+        raise _Unfit(path, f"{_json_names(wrong)} where {arrow} is declared")
+    return values.count(None) if type(None) in kinds else 0
+
+
+def _null_mask(values: list[Any]) -> pa.Array:
+    return pa.array([value is None for value in values], pa.bool_())
+
+
+def _offsets(values: list[Any], width: Any) -> pa.Array:
+    offsets = np.zeros(len(values) + 1, width)
+    np.cumsum(np.fromiter(map(len, values), width, len(values)), out=offsets[1:])
+    return pa.array(offsets)
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+_JSON_NAMES: Mapping[type, str] = {
+    dict: "an object",
+    list: "an array",
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    Decimal: "a number with a fraction",
+    float: "a number with a fraction",
+    type(None): "null",
+}
+
+
+def _json_names(kinds: set[type]) -> str:
+    return " and ".join(sorted({_JSON_NAMES.get(kind, kind.__name__) for kind in kinds}))
+
+
+def _shown(values: list[Any]) -> str:
+    """The value, where there is only one, as it is once the record has been found."""
+    present = [value for value in values if value is not None]
+    if len(present) != 1:
+        return "a value"
+    text = repr(present[0]) if isinstance(present[0], str) else str(present[0])
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 -- enough to recognise it
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:160]

@@ -1,0 +1,78 @@
+"""The highest value seen of a field by which an API tells what is new.
+
+A watermark is JSON, kept in a position for ever: a text or a whole number as it came; a number with a fraction as the text
+of that number, so that no digit is lost. Comparing is by meaning: texts that are ISO 8601 timestamps compare as instants,
+whatever their offsets and numbers of digits, numbers as numbers, and other texts letter by letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+__all__ = ["Watermark", "highest"]
+
+Watermark: TypeAlias = "str | int | None"
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+
+
+def highest(watermark: Watermark, values: Iterable[Any]) -> Watermark:
+    """The highest of the watermark so far and the values; None among them counts as nothing.
+
+    Raises:
+        ValueError: values that cannot be compared with each other, or are neither texts nor numbers.
+
+    """
+    present = [value for value in values if value is not None]
+    if not present:
+        return watermark
+    kinds = set(map(type, present))
+    if kinds <= {int, Decimal}:
+        top = max(present)
+        if watermark is not None and top <= _number(watermark):
+            return watermark
+        return str(top) if isinstance(top, Decimal) else int(top)
+    if kinds == {str}:
+        return _highest_text(watermark, present)
+    raise ValueError(f"values of the types {', '.join(sorted(kind.__name__ for kind in kinds))} have no order")
+
+
+def _highest_text(watermark: Watermark, texts: list[str]) -> str:
+    # UTC timestamps of one length, the usual case, compare rightly as they are.
+    alike = len(set(map(len, texts))) == 1 and all(text.endswith("Z") for text in texts)
+    if alike and all(_TIMESTAMP.fullmatch(text) for text in (texts[0], max(texts))):
+        texts = [max(texts)]
+    if watermark is not None:
+        if not isinstance(watermark, str):
+            raise ValueError(f"texts such as {texts[0]!r} do not compare with the number {watermark}")
+        texts = [watermark, *texts]
+    keys = [_text_key(text) for text in texts]
+    families = {key[0] for key in keys}
+    if len(families) > 1:
+        raise ValueError(f"{' and '.join(sorted(families))} do not compare with each other")
+    # max() keeps the first of equals, so an equal value does not replace the watermark.
+    return texts[max(range(len(texts)), key=keys.__getitem__)]
+
+
+def _text_key(text: str) -> tuple[str, Any, str]:
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None:
+        return "texts", text, ""
+    moment, fraction, zone = match.groups()
+    instant = datetime.fromisoformat(moment + (zone or ""))
+    family = "timestamps without a zone" if zone is None else "timestamps"
+    # Digits after the point compare letter by letter once the zeros at their end are gone.
+    return family, instant.astimezone(UTC) if zone else instant, (fraction or "").rstrip("0")
+
+
+def _number(watermark: str | int) -> Decimal | int:
+    if isinstance(watermark, str):
+        if not _NUMBER.fullmatch(watermark):
+            raise ValueError(f"numbers do not compare with the text {watermark!r}")
+        return Decimal(watermark)
+    return watermark
