@@ -1,1 +1,41 @@
-"""."""
+"""Object stores, and datasets of Parquet files in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from de_classes.utils.lazy import lazy
+
+if TYPE_CHECKING:
+    from .dataset import Dataset as Dataset
+    from .destination import DatasetDestination as DatasetDestination
+    from .destination import DatasetLoad as DatasetLoad
+    from .source import DatasetSource as DatasetSource
+    from .source import DatasetSplit as DatasetSplit
+    from .store import LocalStore as LocalStore
+    from .store import MemoryStore as MemoryStore
+    from .store import MinioStore as MinioStore
+    from .store import ObjectInfo as ObjectInfo
+    from .store import ObjectStore as ObjectStore
+    from .store import ObjectWriter as ObjectWriter
+    from .store import S3Store as S3Store
+    from .store import open_store as open_store
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "Dataset": ".dataset",
+        "DatasetDestination": ".destination",
+        "DatasetLoad": ".destination",
+        "DatasetSource": ".source",
+        "DatasetSplit": ".source",
+        "LocalStore": ".store",
+        "MemoryStore": ".store",
+        "MinioStore": ".store",
+        "ObjectInfo": ".store",
+        "ObjectStore": ".store",
+        "ObjectWriter": ".store",
+        "S3Store": ".store",
+        "open_store": ".store",
+    },
+)

@@ -1,0 +1,448 @@
+"""Datasets of an object store as a Destination."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import msgspec
+
+from de_classes.contracts import Mode, Receipt
+from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, Overtaken, StoreError
+from de_classes.storage.objects._keys import check_prefix, join
+from de_classes.storage.objects.dataset import dataset_of
+from de_classes.storage.objects.log import (
+    Commit,
+    DataFile,
+    Progress,
+    decode_schema,
+    encode_schema,
+    united,
+)
+from de_classes.storage.objects.parquet import ParquetSizes, write_parquet
+from de_classes.storage.objects.probe import probe
+from de_classes.utils.faults import reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from de_classes.contracts import Batch, JsonValue, Position, Stream
+    from de_classes.storage.objects.dataset import Dataset
+    from de_classes.storage.objects.parquet import WrittenFile
+    from de_classes.storage.objects.store import ObjectStore
+
+__all__ = ["DatasetDestination", "DatasetLoad"]
+
+_log = logging.getLogger(__name__)
+
+
+class DatasetDestination:
+    """Loads each stream into a dataset of its name, in the folder `prefix` of a store.
+
+    The modes are append and replace. The files that a replacement drops stay where they are, since somebody may be
+    reading them. Several pipelines may feed one dataset; a replacement drops the rows of all and leaves the positions
+    of the others as they are.
+
+    Args:
+        store: where the datasets go. It must keep to `If-None-Match`, and is asked before the first load.
+        prefix: the folder of the datasets' folders.
+        target_file_bytes: a new file is begun when one has become this long.
+        row_group_bytes: rows are collected up to this much memory and written as one row group.
+
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        prefix: str = "",
+        *,
+        target_file_bytes: int = 256 << 20,
+        row_group_bytes: int = 64 << 20,
+    ) -> None:
+        self._store, self._prefix = store, check_prefix(prefix)
+        self._sizes = ParquetSizes(file=target_file_bytes, row_group=row_group_bytes)
+
+    def position(self, pipeline: str, stream: Stream) -> Position | None:
+        """The position in the pipeline's last commit to the stream; None before the first."""
+        newest = dataset_of(self._store, self._prefix, stream.name).log.newest()
+        progress = newest.pipelines.get(pipeline) if newest is not None else None
+        return progress.position if progress is not None else None
+
+    @contextmanager
+    def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[DatasetLoad]:
+        """Begin a load, offering what an interrupted one of the same pipeline had written.
+
+        Raises:
+            ConfigurationError: the mode is merge.
+            UnsafeStore: the store ignores conditions.
+
+        """
+        dataset = dataset_of(self._store, self._prefix, stream.name)
+        if mode is Mode.MERGE:
+            raise ConfigurationError(
+                dataset.url,
+                "a dataset of files cannot merge",
+                "Append here, and merge when the dataset is loaded into PostgreSQL.",
+            )
+        probe(self._store, self._prefix)
+        newest = dataset.log.newest()
+        progress = newest.pipelines.get(pipeline) if newest is not None else None
+        own = Folders(pipeline, progress.epoch if progress is not None else 0)
+        expected = newest.schema if newest is not None and mode is Mode.APPEND else None
+        yield DatasetLoad(
+            dataset=dataset,
+            pipeline=pipeline,
+            stream=stream,
+            mode=mode,
+            folders=own,
+            sizes=self._sizes,
+            expected=expected,
+            staged=_staged(dataset, own),
+        )
+
+    def __repr__(self) -> str:
+        return f"DatasetDestination({self._store!r}, {self._prefix!r})"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the loads of one pipeline keep, during one epoch, what they have written.
+
+    An epoch ends with a commit, so what is in its folders and not in that commit can never be committed any more.
+    """
+
+    pipeline: str
+    epoch: int
+
+    @property
+    def owner(self) -> str:
+        """The pipeline's name as the beginning of a folder's."""
+        return hashlib.sha256(self.pipeline.encode()).hexdigest()[:12]
+
+    @property
+    def data(self) -> str:
+        """The files."""
+        return f"data/{self._name}"
+
+    @property
+    def ledger(self) -> str:
+        """A receipt for each split that is completely written."""
+        return f"_staged/{self._name}"
+
+    @property
+    def marker(self) -> str:
+        """Says that there may be something to remove."""
+        return f"{self.ledger}/_open.json"
+
+    def entry(self, split_id: str) -> str:
+        """The split's place in the ledger."""
+        return f"{self.ledger}/{hashlib.sha256(split_id.encode()).hexdigest()[:32]}.json"
+
+    def earlier(self, folders: Iterable[str]) -> Iterator[Folders]:
+        """Of ledger folders, those of the same pipeline's earlier epochs."""
+        for folder in folders:
+            owner, _, epoch = folder.rpartition("/")[2].partition("-")
+            if owner == self.owner and epoch.isdigit() and int(epoch) < self.epoch:
+                yield Folders(self.pipeline, int(epoch))
+
+    @property
+    def _name(self) -> str:
+        return f"{self.owner}-{self.epoch:010}"
+
+
+@dataclass(frozen=True)
+class DatasetLoad:
+    """One load into one dataset. Its files get names of their own and count only when the commit lists them."""
+
+    dataset: Dataset
+    pipeline: str
+    stream: Stream
+    mode: Mode
+    folders: Folders
+    sizes: ParquetSizes
+    expected: pa.Schema | None
+    """The columns that the dataset had when the load began, where they must stay."""
+    staged: Mapping[str, Receipt] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: uuid4().hex)
+    """Becomes the commit's."""
+
+    def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
+        """Write the batches to files that nobody sees yet, and a receipt into the ledger."""
+        taken = _Taken(split_id, self.expected, self.dataset.url)
+        self._put(self.folders.marker, b"{}")
+        reach("dataset.write.before_upload")
+        files = write_parquet(self.dataset.store, taken.records(batches), self._name_of_a_file, self.sizes)
+        reach("dataset.write.after_upload")
+        receipt = taken.receipt([self._relative(file) for file in files])
+        try:
+            self._put(self.folders.entry(split_id), _encode_receipt(receipt))
+        except BaseException:
+            with suppress(StoreError):
+                self._delete(file.key for file in _files_of(receipt, self.dataset.url))
+            raise
+        return receipt
+
+    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
+        """Make the files of these receipts part of the dataset, in this order, together with the position."""
+        files = [file for receipt in receipts for file in self._counted(receipt)]
+        if len({file.key for file in files}) != len(files):
+            raise CountMismatch(self.dataset.url, "a receipt was given twice", "Commit every split once.")
+        schema: pa.Schema | None = None
+        for receipt in receipts:
+            schema = united(schema, receipt.schema, f"the splits of {self.stream.name}")
+        change = Change(self, tuple(files), schema, position)
+        reach("dataset.commit.before")
+        try:
+            self.dataset.log.append(change.after)
+        except Overtaken:
+            if not self._is_committed():
+                raise
+        reach("dataset.commit.after")
+        self._clean({file.key for file in files})
+
+    def check_files(self, files: Sequence[DataFile]) -> None:
+        """See that the files are there as they were written.
+
+        Raises:
+            DatasetError: one is not.
+
+        """
+        there = sizes_of_files(self.dataset, self.folders)
+        for file in files:
+            if there.get(file.key) != file.bytes:
+                raise DatasetError(
+                    f"{self.dataset.url}/{file.key}",
+                    f"the file has {there.get(file.key)} bytes, and {file.bytes} were written"
+                    if file.key in there
+                    else "the file is gone before it was committed",
+                    "Run again; and keep others from changing the folder.",
+                )
+
+    def _counted(self, receipt: Receipt) -> Sequence[DataFile]:
+        files = _files_of(receipt, self.dataset.url)
+        rows = sum(file.rows for file in files)
+        if rows != receipt.rows:
+            raise CountMismatch(
+                f"{self.dataset.url}, split {receipt.split_id}",
+                f"its files hold {rows} rows, and its receipt says {receipt.rows}",
+                "Run again; nothing has been committed.",
+            )
+        return files
+
+    def _is_committed(self) -> bool:
+        """Whether it is this very load that ended the epoch: its answer was lost, and it is asked to commit again."""
+        ended = self.dataset.log.of_epoch(self.pipeline, self.folders.epoch)
+        return ended is not None and ended.id == self.id
+
+    def _clean(self, listed: set[str]) -> None:
+        """Remove what loads of this and earlier epochs wrote and can never commit. What fails now is done next time."""
+        reach("dataset.cleanup.before")
+        try:
+            for earlier in self.folders.earlier(self.dataset.store.folders(self._inside("_staged"))):
+                ended = self.dataset.log.of_epoch(self.pipeline, earlier.epoch)
+                if ended is not None:
+                    self._clear(earlier, {file.key for file in ended.files})
+            self._clear(self.folders, listed)
+            self.dataset.store.sweep(self.dataset.log.folder)
+        except StoreError as error:
+            _log.warning("%s: leftovers stay until the next commit: %s", self.dataset.url, error.fact)
+
+    def _clear(self, folders: Folders, listed: set[str]) -> None:
+        store = self.dataset.store
+        cut = len(self.dataset.prefix) + 1 if self.dataset.prefix else 0
+        data = [info.key[cut:] for info in store.list(self._inside(folders.data))]
+        self._delete(key for key in data if key not in listed)
+        store.sweep(self._inside(folders.data))
+        # The ledger goes last, the marker at the very end: as long as they are there, the next commit looks again.
+        ledger = [info.key[cut:] for info in store.list(self._inside(folders.ledger))]
+        self._delete(key for key in ledger if key != folders.marker)
+        store.sweep(self._inside(folders.ledger))
+        self._delete([folders.marker])
+
+    def _name_of_a_file(self) -> str:
+        return self._inside(f"{self.folders.data}/{uuid4().hex}.parquet")
+
+    def _relative(self, file: WrittenFile) -> DataFile:
+        key = file.key[len(self.dataset.prefix) + 1 :] if self.dataset.prefix else file.key
+        return DataFile(key, file.rows, file.bytes, file.memory, file.checksum)
+
+    def _inside(self, key: str) -> str:
+        return join(self.dataset.prefix, key)
+
+    def _put(self, key: str, data: bytes) -> None:
+        self.dataset.store.put(self._inside(key), data)
+
+    def _delete(self, keys: Iterable[str]) -> None:
+        self.dataset.store.delete(*map(self._inside, keys))
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a load wants to become a commit."""
+
+    load: DatasetLoad
+    files: tuple[DataFile, ...]
+    schema: pa.Schema | None
+    position: Position | None
+
+    def after(self, newest: Commit | None) -> Commit:
+        """The commit that follows `newest`.
+
+        Raises:
+            Overtaken: the pipeline has committed since the load began.
+            SchemaMismatch: the columns are not those of the dataset.
+
+        """
+        load = self.load
+        before = dict(newest.pipelines) if newest is not None else {}
+        known = before.get(load.pipeline)
+        if (known.epoch if known is not None else 0) != load.folders.epoch:
+            raise Overtaken(
+                f"pipeline {load.pipeline!r}, {load.dataset.url}",
+                "another run of the pipeline has committed since this one began",
+                "Run it again: it goes on from there. Run one at a time.",
+            )
+        load.check_files(self.files)
+        number = newest.number + 1 if newest is not None else 1
+        replaces = load.mode is Mode.REPLACE
+        rows = sum(file.rows for file in self.files)
+        before[load.pipeline] = Progress(self.position, load.folders.epoch + 1, number)
+        return Commit(
+            number=number,
+            id=load.id,
+            pipeline=load.pipeline,
+            mode=load.mode,
+            at=datetime.now(UTC),
+            base=number if replaces or newest is None else newest.base,
+            rows=rows if replaces or newest is None else newest.rows + rows,
+            schema=self._schema(newest),
+            primary_key=load.stream.primary_key or (newest.primary_key if newest is not None else ()),
+            files=self.files,
+            pipelines=before,
+        )
+
+    def _schema(self, newest: Commit | None) -> pa.Schema | None:
+        coming = self.schema if self.schema is not None else None
+        known = newest.schema if newest is not None else None
+        if self.load.mode is Mode.REPLACE:
+            return coming or self.load.stream.schema or known
+        if coming is None and known is None:
+            return self.load.stream.schema
+        return united(known, coming, self.load.dataset.url)
+
+
+class _Taken:
+    """What is learnt of a split while its batches go by."""
+
+    def __init__(self, split_id: str, expected: pa.Schema | None, subject: str) -> None:
+        self._split_id, self._expected, self._subject = split_id, expected, subject
+        self._rows = 0
+        self._schema: pa.Schema | None = None
+        self._position: Position | None = None
+
+    def records(self, batches: Iterator[Batch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if self._schema is None:
+                self._schema = batch.records.schema
+                united(self._expected, self._schema, self._subject)  # better told now than after hours of writing
+            self._rows += batch.records.num_rows
+            if batch.position is not None:
+                self._position = batch.position
+            yield batch.records
+
+    def receipt(self, files: Sequence[DataFile]) -> Receipt:
+        written = sum(file.rows for file in files)
+        if written != self._rows:
+            raise CountMismatch(
+                f"{self._subject}, split {self._split_id}",
+                f"{self._rows} rows came, {written} were written",
+                "Run again.",
+            )
+        return Receipt(
+            split_id=self._split_id,
+            rows=self._rows,
+            bytes=sum(file.bytes for file in files),
+            schema=self._schema,
+            position=self._position,
+            details={"files": [_plain(file) for file in files]},
+        )
+
+
+class _Ledger(msgspec.Struct, frozen=True):
+    split_id: str
+    rows: int
+    bytes: int
+    schema_: str | None = msgspec.field(name="schema")
+    position: dict[str, Any] | None
+    files: tuple[DataFile, ...]
+
+
+def _encode_receipt(receipt: Receipt) -> bytes:
+    return msgspec.json.encode(
+        {
+            "split_id": receipt.split_id,
+            "rows": receipt.rows,
+            "bytes": receipt.bytes,
+            "schema": encode_schema(receipt.schema),
+            "position": receipt.position,
+            "files": receipt.details["files"],
+        }
+    )
+
+
+def _decode_receipt(data: bytes, where: str) -> Receipt:
+    try:
+        told = msgspec.json.decode(data, type=_Ledger)
+        schema = decode_schema(told.schema_)
+    except ValueError as error:
+        raise DatasetError(
+            where, f"it is no receipt: {error}", "Delete the object; what it told of is written again."
+        ) from error
+    return Receipt(
+        told.split_id, told.rows, told.bytes, schema, told.position, {"files": [_plain(file) for file in told.files]}
+    )
+
+
+def _staged(dataset: Dataset, folders: Folders) -> Mapping[str, Receipt]:
+    """What loads of this epoch have written completely and is there as it was written."""
+    entries = [
+        info.key
+        for info in dataset.store.list(join(dataset.prefix, folders.ledger))
+        if not info.key.endswith(folders.marker)
+    ]
+    if not entries:
+        return {}
+    there = sizes_of_files(dataset, folders)
+    receipts = [_decode_receipt(dataset.store.get(key), f"{dataset.store.url}/{key}") for key in entries]
+    return {
+        receipt.split_id: receipt
+        for receipt in receipts
+        if all(there.get(file.key) == file.bytes for file in _files_of(receipt, dataset.url))
+    }
+
+
+def sizes_of_files(dataset: Dataset, folders: Folders) -> Mapping[str, int]:
+    """The files that are in the folder, and how long they are."""
+    cut = len(dataset.prefix) + 1 if dataset.prefix else 0
+    return {info.key[cut:]: info.size for info in dataset.store.list(join(dataset.prefix, folders.data))}
+
+
+def _plain(file: DataFile) -> dict[str, JsonValue]:
+    plain: dict[str, JsonValue] = msgspec.to_builtins(file)
+    return plain
+
+
+def _files_of(receipt: Receipt, subject: str) -> Sequence[DataFile]:
+    try:
+        return msgspec.convert(receipt.details.get("files"), tuple[DataFile, ...])
+    except ValueError as error:
+        raise DatasetError(
+            f"{subject}, split {receipt.split_id}", f"its receipt is not one of ours: {error}", "Run again."
+        ) from error

@@ -1,0 +1,257 @@
+"""Streams of batches to Parquet files and back, in memory that does not grow with the stream."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, SchemaMismatch, StoreError, UnknownType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
+
+    from typing_extensions import Buffer
+
+    from de_classes.storage.objects.store import ObjectStore, ObjectWriter
+
+__all__ = ["ParquetSizes", "WrittenFile", "read_parquet", "write_parquet"]
+
+_MOST_ROWS = 1 << 17
+_COMPRESSION: Literal["zstd"] = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetSizes:
+    """How large the pieces are, in bytes."""
+
+    file: int = 256 << 20
+    """A file is ended when it is at least this long; it is longer by less than a row group."""
+    row_group: int = 64 << 20
+    """Rows are collected up to this much memory, and then written as one row group."""
+    batch: int = 16 << 20
+    """About how much memory a batch takes that is read."""
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in ("file", "row_group", "batch") if getattr(self, name) <= 0]
+        if wrong:
+            raise ConfigurationError("Parquet sizes", f"{', '.join(wrong)} must be more than 0", "Give bytes.")
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A Parquet file as it was written, its footer read back."""
+
+    key: str
+    rows: int
+    bytes: int
+    memory: int
+    """What its rows took in memory, in bytes: a reader then knows how many of them make a batch."""
+    checksum: str
+    """`sha256:` and the digest of the file's bytes."""
+
+
+def write_parquet(
+    store: ObjectStore, batches: Iterable[pa.RecordBatch], name: Callable[[], str], sizes: ParquetSizes
+) -> list[WrittenFile]:
+    """Write the batches to as many files as their size asks for; no rows, no file.
+
+    `name` gives the key of each file. All metadata of the schema and its fields travels along. When anything fails, all
+    the files are removed again.
+
+    Raises:
+        SchemaMismatch: the batches do not have one schema, or have two columns of one name.
+        UnknownType: a column has a type that Parquet cannot hold.
+        CountMismatch: the footer of a file counts other rows than were written to it.
+
+    """
+    written: list[WrittenFile] = []
+    groups = _row_groups(batches, sizes.row_group)
+    try:
+        while (first := next(groups, None)) is not None:
+            written.append(_write_file(store, name(), first, groups, sizes.file))
+    except BaseException:
+        # The failure itself is what to tell; what cannot be removed now is nobody's, and goes with the next commit.
+        with suppress(StoreError):
+            store.delete(*[file.key for file in written])
+        raise
+    return written
+
+
+def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
+    store: ObjectStore, key: str, *, schema: pa.Schema, size: int, rows: int, memory: int, batch_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """Read a file in batches of about `batch_bytes`, with the columns, order and metadata of `schema`.
+
+    Raises:
+        DatasetError: the file is no Parquet, is shorter than `size`, or does not have the columns.
+        CountMismatch: it does not have `rows` rows.
+
+    """
+    read = 0
+    with store.open_reader(key, size=size) as raw, _readable(store, key):
+        metadata = pq.read_metadata(raw)
+        _count(store, key, "its footer counts", metadata.num_rows, rows)
+        file = _opened(raw, metadata, 4 * batch_bytes)
+        for group in range(metadata.num_row_groups):
+            step = _rows_per_batch(metadata.row_group(group), memory / max(rows, 1), batch_bytes)
+            for batch in file.iter_batches(step, row_groups=[group]):
+                read += batch.num_rows
+                yield _as(batch, schema, f"{store.url}/{key}")
+    _count(store, key, "it gave", read, rows)
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """Collect batches into tables of about `most` bytes of memory; without those that have no rows."""
+    kept: list[pa.RecordBatch] = []
+    size = 0
+    schema: pa.Schema | None = None
+    for batch in batches:
+        if schema is None:
+            schema = _distinct(batch.schema)
+        elif not batch.schema.equals(schema):
+            raise SchemaMismatch(
+                "a split's batches", "they do not have one schema", "Give every batch of a stream the same columns."
+            )
+        for piece in _pieces(batch, most):
+            kept.append(piece)
+            size += piece.nbytes
+            if size >= most:
+                yield pa.Table.from_batches(kept, schema)
+                kept, size = [], 0
+    if kept:
+        yield pa.Table.from_batches(kept, schema)
+
+
+def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
+    """Cut a batch that is larger than a row group."""
+    if batch.num_rows:
+        step = max(1, batch.num_rows * most // max(batch.nbytes, most))
+        for start in range(0, batch.num_rows, step):
+            yield batch.slice(start, step)
+
+
+def _distinct(schema: pa.Schema) -> pa.Schema:
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise SchemaMismatch("a stream's columns", f"{', '.join(twice)} is there more than once", "Rename one of them.")
+    return schema
+
+
+def _write_file(store: ObjectStore, key: str, first: pa.Table, groups: Iterator[pa.Table], target: int) -> WrittenFile:
+    rows = memory = 0
+    with store.open_writer(key) as sink:
+        hashed = _Hashed(sink)
+        with _storable(first.schema, store, key):
+            writer = pq.ParquetWriter(pa.PythonFile(hashed, mode="w"), first.schema, compression=_COMPRESSION)
+        group: pa.Table | None = first
+        while group is not None:
+            writer.write_table(group, row_group_size=group.num_rows)
+            rows, memory = rows + group.num_rows, memory + group.nbytes
+            group = next(groups, None) if sink.tell() < target else None
+        writer.close()
+    file = WrittenFile(key, rows, sink.info.size, memory, f"sha256:{hashed.digest()}")
+    with store.open_reader(key, size=file.bytes) as raw, _readable(store, key):
+        _count(store, key, "its footer counts", pq.read_metadata(raw).num_rows, rows)
+    return file
+
+
+class _Hashed(io.RawIOBase):
+    """Passes bytes on and sums them up, as pyarrow writes them. Closing it leaves the object to who opened it."""
+
+    def __init__(self, sink: ObjectWriter) -> None:
+        super().__init__()
+        self._sink = sink
+        self._sum = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        self._sum.update(data)
+        return self._sink.write(data)
+
+    def tell(self) -> int:
+        return self._sink.tell()
+
+    def digest(self) -> str:
+        return self._sum.hexdigest()
+
+
+def _opened(raw: BinaryIO, metadata: pq.FileMetaData, most: int) -> pq.ParquetFile:
+    """Fetch row groups whole where they are small, column by column in pieces where they are not."""
+    largest = max((_compressed(metadata.row_group(n)) for n in range(metadata.num_row_groups)), default=0)
+    whole = largest <= most
+    return pq.ParquetFile(raw, metadata=metadata, pre_buffer=whole, buffer_size=0 if whole else 1 << 20)
+
+
+def _compressed(group: pq.RowGroupMetaData) -> int:
+    return sum(group.column(n).total_compressed_size for n in range(group.num_columns))
+
+
+def _rows_per_batch(group: pq.RowGroupMetaData, row_bytes: float, batch_bytes: int) -> int:
+    # The footer counts dictionary-encoded bytes, which may be far fewer than the values take; the log knows better.
+    row_bytes = max(row_bytes, group.total_byte_size / max(group.num_rows, 1), 1)
+    return max(1, min(_MOST_ROWS, int(batch_bytes / row_bytes)))
+
+
+def _as(batch: pa.RecordBatch, schema: pa.Schema, where: str) -> pa.RecordBatch:
+    """The batch with exactly these columns: Parquet does not keep the order of other files, nor each unit of time."""
+    missing = [name for name in schema.names if name not in batch.schema.names]
+    if missing:
+        raise DatasetError(where, f"the file has no column {', '.join(missing)}", "Restore the file as it was written.")
+    columns = [batch.column(field.name) for field in schema]
+    return pa.RecordBatch.from_arrays(
+        [
+            column if column.type == field.type else column.cast(field.type)
+            for column, field in zip(columns, schema, strict=True)
+        ],
+        schema=schema,
+    )
+
+
+def _count(store: ObjectStore, key: str, told: str, rows: int, expected: int) -> None:
+    if rows != expected:
+        raise CountMismatch(
+            f"{store.url}/{key}",
+            f"{told} {rows} rows, and {expected} were written",
+            "Restore the file, or load it anew.",
+        )
+
+
+@contextmanager
+def _readable(store: ObjectStore, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise DatasetError(
+            f"{store.url}/{key}", "the file is no Parquet that can be read", "Restore the file as it was written."
+        ) from error
+
+
+@contextmanager
+def _storable(schema: pa.Schema, store: ObjectStore, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        told = ", ".join(f"{field.name} ({field.type})" for field in schema if not _parquet_holds(field)) or "a column"
+        raise UnknownType(
+            f"{store.url}/{key}",
+            f"Parquet cannot hold {told}",
+            "Cast it to another type, or leave it out.",
+            column=told,
+        ) from error
+
+
+def _parquet_holds(field: pa.Field[Any]) -> bool:
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+    except pa.ArrowException:
+        return False
+    return True
