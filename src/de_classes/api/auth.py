@@ -1,21 +1,25 @@
 """Who is asking: credentials put on requests, as decisions without I/O.
 
-An auth's `flow` takes the request that is to be made and yields the requests to send in its place, each time receiving the
-response; the response to the last one yielded is the answer. The client does the sending, retries included.
+An auth's `flow` takes the request that is to be made and yields the requests to send in its place, each time receiving
+the response; the response to the last one yielded is the answer. The client does the sending, retries included.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from de_classes.configs.secrets import Secret, as_secret
 from de_classes.errors import ApiStatusError, AuthenticationFailed, ConfigurationError, InvalidAnswer
 
-from .messages import Request, Response
+from .messages import Request
 from .paging import dig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from .messages import Response
 
 __all__ = ["Auth", "BearerToken", "TokenLogin"]
 
@@ -46,13 +50,13 @@ class BearerToken:
 class TokenLogin:
     """Logs in with user and password for a token, and again shortly before it expires or when the API refuses it.
 
-    `path` is asked by POST with the JSON `{"user": ..., "password": ...}` (names by `user_as`, `password_as`); the answer
-    has the token at `token_at` and its life in seconds at `expires_in_at` (dotted paths; None when the API does not say).
-    However many threads need a token, one of them logs in while the others wait. A token is renewed when a tenth of its
-    life is left, at most 30 s before its end. A 401 leads to one new login and one repetition, not more.
+    `path` is asked by POST with the JSON `{"user": ..., "password": ...}` (names by `user_as`, `password_as`); the
+    answer has the token at `token_at` and its life in seconds at `expires_in_at` (dotted paths; None when the API does
+    not say). However many threads need a token, one of them logs in while the others wait. A token is renewed when a
+    tenth of its life is left, at most 30 s before its end. A 401 leads to one new login and one repetition, not more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
         self,
         path: str,
         user: str,
@@ -72,7 +76,9 @@ class TokenLogin:
         self._user_as = user_as
         self._password_as = password_as
         self._clock = clock
-        self._forget()
+        self._lock = threading.Lock()
+        self._token: Secret | None = None
+        self._renew_at = 0.0
 
     def flow(self, request: Request) -> Generator[Request, Response, None]:
         """Log in if need be, then send the request with the token.
@@ -128,7 +134,8 @@ class TokenLogin:
                 f"the login's answer has no text at {self._token_at!r}",
                 "Name where the token stands: token_at=...",
             )
-        self._token, self._renew_at = Secret(token), asked_at + self._good_for(response, answer)
+        self._renew_at = asked_at + self._good_for(response, answer)
+        self._token = Secret(token)
         return self._token
 
     def _good_for(self, response: Response, answer: Any) -> float:
@@ -143,11 +150,6 @@ class TokenLogin:
             )
         return life - min(30.0, life / 10)
 
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._token: Secret | None = None
-        self._renew_at = 0.0
-
     def __repr__(self) -> str:
         return f"TokenLogin({self._path!r}, {self._user!r}, ***)"
 
@@ -156,8 +158,7 @@ class TokenLogin:
         return {name: value for name, value in vars(self).items() if name not in {"_lock", "_token", "_renew_at"}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._forget()
+        vars(self).update(state, _lock=threading.Lock(), _token=None, _renew_at=0.0)
 
 
 def _with_token(request: Request, token: Secret) -> Request:

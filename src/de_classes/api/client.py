@@ -12,17 +12,19 @@ from urllib.parse import urljoin, urlsplit
 from de_classes.errors import ApiStatusError, ApiUnreachable, AuthenticationFailed, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import RetryPolicy
 
-from .messages import Param, Request, Response, Transport, origin
+from .messages import Request, origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+    from typing import Self
 
     from de_classes.configs.secrets import Secret
     from de_classes.contracts import Observer
     from de_classes.utils.rate_limit import RateLimiter
 
     from .auth import Auth
+    from .messages import Param, Response, Transport
 
 __all__ = ["ApiClient", "retry_after_seconds"]
 
@@ -36,15 +38,16 @@ _PATIENT = RetryPolicy()
 class ApiClient:
     """Sends requests to one API, with credentials, a rate limit and retries.
 
-    Connection errors, timeouts and the statuses 429, 500, 502, 503 and 504 are tried again as `retry` says, when the method
-    is idempotent, never sooner than `Retry-After` asks; `observer` is told. Every attempt, logins and redirects included,
-    counts against `rate_limit`. Nothing is ever sent to another origin than that of `base_url`.
+    Connection errors, timeouts and the statuses 429, 500, 502, 503 and 504 are tried again as `retry` says, when the
+    method is idempotent, never sooner than `Retry-After` asks; `observer` is told. Every attempt, logins and redirects
+    included, counts against `rate_limit`. Nothing is ever sent to another origin than that of `base_url`.
 
-    Safe to share between threads. Picklable: the copy opens connections, logs in and counts its rate for itself, and has no
-    observer, which belongs to the process it was made in. `transport` replaces the network, and with it the timeouts.
+    Safe to share between threads. Picklable: the copy opens connections, logs in and counts its rate for itself, and
+    has no observer, which belongs to the process it was made in. `transport` replaces the network, and with it the
+    timeouts.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
         self,
         base_url: str,
         *,
@@ -99,7 +102,7 @@ class ApiClient:
         if close is not None:
             close()
 
-    def __enter__(self) -> ApiClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -180,7 +183,7 @@ class ApiClient:
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3); None if it asks nothing."""
+    """Seconds that a Retry-After header asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3); else None."""
     text = (value or "").strip()
     try:
         seconds = float(text)

@@ -7,16 +7,19 @@ A transport is any callable that takes a `Request` and returns its `Response`. `
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
 from de_classes.configs.secrets import Secret
 from de_classes.errors import InvalidAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["IDEMPOTENT", "Param", "Request", "Response", "Transport", "origin", "same_origin_path"]
 

@@ -1,7 +1,7 @@
 """Where the next page is: decisions without I/O.
 
-A traversal of all pages is a walk over *states*. A state is small JSON and says all about which page comes next, so a walk can
-be taken up again from any of them, in another process, on another day::
+A traversal of all pages is a walk over *states*. A state is small JSON and says all about which page comes next, so a
+walk can be taken up again from any of them, in another process, on another day::
 
     state = paging.start()
     while state is not None:
@@ -12,16 +12,21 @@ be taken up again from any of them, in another process, on another day::
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
 from de_classes.contracts import JsonValue
 from de_classes.errors import ConfigurationError, InvalidAnswer
 
-from .messages import Param, same_origin_path
+from .messages import same_origin_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .messages import Param
 
 __all__ = ["Ask", "NextLink", "Page", "PageNumber", "PageState", "Paging", "SinglePage", "dig"]
 
@@ -90,12 +95,14 @@ class SinglePage:
 class PageNumber:
     """Pages are counted: `?page=1`, `?page=2`, ...
 
-    With `total_pages_at` (a dotted path in the answer) the walk ends at that number, as the latest answer has it. Without, it
-    ends at the first page that has no records; a page that is merely short is no end, since servers cut `per_page` down.
+    With `total_pages_at` (a dotted path in the answer) the walk ends at that number, as the latest answer has it.
+    Without, it ends at the first page that has no records; a page that is merely short is no end, since servers cut
+    `per_page` down.
 
-    `pin` names parameters whose values are taken from the first answer and sent with every later request of the walk, resumed
-    ones included, so that pages do not shift while they are read: `pin={"as_of": "meta.as_of"}`. Without a pin, and unless
-    the API sorts by something that new and changed records get at the end, rows that move between pages can be missed.
+    `pin` names parameters whose values are taken from the first answer and sent with every later request of the walk,
+    resumed ones included, so that pages do not shift while they are read: `pin={"as_of": "meta.as_of"}`. Without a
+    pin, and unless the API sorts by something that new and changed records get at the end, rows that move between
+    pages can be missed.
     """
 
     param: str = "page"
@@ -178,8 +185,8 @@ class NextLink:
     """Every answer has the link of the next page at `at` (a dotted path); none, null or an empty one means the end.
 
     The link may be absolute, or relative to the page (RFC 3986). It must lead to the origin of the page: following it
-    elsewhere would hand the credentials on. What is kept of it is path and query, so a walk can be resumed at the same API
-    under another address.
+    elsewhere would hand the credentials on. What is kept of it is path and query, so a walk can be resumed at the same
+    API under another address.
     """
 
     at: str = "next"

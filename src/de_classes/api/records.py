@@ -1,8 +1,8 @@
 """JSON records to Arrow, column by column, and nothing changed in silence.
 
-The records are what `Response.json(exact=True)` gives: dict, list, str, bool, None, int of any size, and Decimal for numbers
-with a fraction. A column is gathered from all the records of a page at once and converted by Arrow, nested ones level by
-level, so the work per value is done in C.
+The records are what `Response.json(exact=True)` gives: dict, list, str, bool, None, int of any size, and Decimal for
+numbers with a fraction. A column is gathered from all the records of a page at once and converted by Arrow, nested
+ones level by level, so the work per value is done in C.
 
 What a declared type takes:
 
@@ -28,17 +28,19 @@ import math
 import operator
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["ExtraFields", "RecordConverter", "infer_schema"]
 
@@ -65,7 +67,7 @@ class RecordConverter:
     schema: pa.Schema
     extra_fields: ExtraFields = "refuse"
     inferred: bool = False
-    """Whether the schema comes from a page and not from the user: floats must then hold the decimal number as written."""
+    """Whether the schema comes from a page, not from the user: floats must then hold the number as it is written."""
 
     def __post_init__(self) -> None:
         for field in self.schema:
@@ -174,7 +176,9 @@ class _Columns:
     ignore_extra: bool
     exact_floats: bool
 
-    def children(self, objects: Sequence[Any], fields: Sequence[pa.Field], path: str, nulls: int) -> list[pa.Array]:
+    def children(
+        self, objects: Sequence[Any], fields: Sequence[pa.Field[Any]], path: str, nulls: int
+    ) -> list[pa.Array[Any]]:
         """One array per field out of objects, `nulls` of which are None."""
         names = [field.name for field in fields]
         present = [value for value in objects if value is not None] if nulls else objects
@@ -194,14 +198,14 @@ class _Columns:
             arrays.append(self.column(values, field, _join(path, name), nulls))
         return arrays
 
-    def column(self, values: list[Any], field: pa.Field, path: str, parent_nulls: int = 0) -> pa.Array:
+    def column(self, values: list[Any], field: pa.Field[Any], path: str, parent_nulls: int = 0) -> pa.Array[Any]:
         """The array of one field."""
         array = self._of_type(values, field.type, path)
         if not field.nullable and array.null_count > parent_nulls:
             raise _Unfit(path, "the value is missing or null, and the column may not be")
         return array
 
-    def _of_type(self, values: list[Any], arrow: pa.DataType, path: str) -> pa.Array:
+    def _of_type(self, values: list[Any], arrow: pa.DataType, path: str) -> pa.Array[Any]:
         if pa.types.is_struct(arrow):
             nulls = _count_nulls(values, dict, arrow, path)
             children = self.children(values, list(arrow), path, nulls)
@@ -215,22 +219,28 @@ class _Columns:
             return self._maps(values, arrow, path)
         return self._leaves(values, arrow, path)
 
-    def _lists(self, values: list[Any], arrow: Any, path: str) -> pa.Array:
+    def _lists(self, values: list[Any], arrow: Any, path: str) -> pa.Array[Any]:
         nulls = _count_nulls(values, list, arrow, path)
         filled = [value or () for value in values] if nulls else values
         items = self.column(list(chain.from_iterable(filled)), arrow.value_field, path)
-        kind, width = (pa.ListArray, np.int32) if pa.types.is_list(arrow) else (pa.LargeListArray, np.int64)
-        return kind.from_arrays(_offsets(filled, width), items, type=arrow, mask=_null_mask(values) if nulls else None)
+        kind: Any = pa.ListArray if pa.types.is_list(arrow) else pa.LargeListArray
+        width = np.int32 if kind is pa.ListArray else np.int64
+        mask = _null_mask(values) if nulls else None
+        array: pa.Array[Any] = kind.from_arrays(_offsets(filled, width), items, type=arrow, mask=mask)
+        return array
 
-    def _maps(self, values: list[Any], arrow: Any, path: str) -> pa.Array:
+    def _maps(self, values: list[Any], arrow: Any, path: str) -> pa.Array[Any]:
         nulls = _count_nulls(values, dict, arrow, path)
         filled = [value or {} for value in values] if nulls else values
         keys = self.column(list(chain.from_iterable(filled)), arrow.key_field, path)
         items = self.column(list(chain.from_iterable(map(dict.values, filled))), arrow.item_field, path)
         offsets = _offsets(filled, np.int32)
-        return pa.MapArray.from_arrays(offsets, keys, items, type=arrow, mask=_null_mask(values) if nulls else None)
+        mask = _null_mask(values) if nulls else None
+        maps: Any = pa.MapArray  # the stubs know an older signature
+        array: pa.Array[Any] = maps.from_arrays(offsets, keys, items, type=arrow, mask=mask)
+        return array
 
-    def _leaves(self, values: list[Any], arrow: pa.DataType, path: str) -> pa.Array:
+    def _leaves(self, values: list[Any], arrow: pa.DataType, path: str) -> pa.Array[Any]:
         accepted, convert = _leaf(arrow)
         kinds = _types(values)
         kinds.discard(type(None))
@@ -244,14 +254,14 @@ class _Columns:
             raise _Unfit(path, f"{_shown(values)} does not fit {arrow} ({_first_line(error)})") from None
 
 
-_Convert: TypeAlias = Callable[[list[Any], Any, set[type]], pa.Array]
+_Convert: TypeAlias = "Callable[[list[Any], Any, set[type]], pa.Array[Any]]"
 
 
-def _as_is(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+def _as_is(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array[Any]:  # noqa: ARG001 -- one signature for all
     return pa.array(values, arrow)
 
 
-def _integers(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:
+def _integers(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array[Any]:
     if Decimal in kinds:
         values = [_whole(value) if type(value) is Decimal else value for value in values]
     return pa.array(values, arrow)
@@ -264,7 +274,7 @@ def _whole(value: Decimal) -> int:
     return int(value)
 
 
-def _floats(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:
+def _floats(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array[Any]:
     if Decimal in kinds:
         values = [float(value) if type(value) is Decimal else value for value in values]
     if any(map(math.isinf, filter(None, values))):
@@ -281,7 +291,7 @@ def _check_floats(values: list[Any]) -> None:
             raise ValueError("it has more digits than a float holds")
 
 
-def _decimals(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:
+def _decimals(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array[Any]:
     if kinds - {Decimal}:
         # Integers, too: in one column with decimals Arrow would take its precision from the first value.
         values = [_decimal(value) for value in values]
@@ -294,22 +304,22 @@ def _decimal(value: Any) -> Decimal | None:
     return None if value is None else Decimal(value)
 
 
-def _from_text(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+def _from_text(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array[Any]:  # noqa: ARG001 -- one signature for all
     return pa.array(values, pa.string()).cast(arrow)
 
 
-def _times(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+def _times(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array[Any]:  # noqa: ARG001 -- one signature for all
     # Arrow parses timestamps but no times, so these get a day and lose it again.
     dated = [None if value is None else f"1970-01-01T{value}" for value in values]
     return pa.array(dated, pa.string()).cast(pa.timestamp(arrow.unit)).cast(arrow)
 
 
-def _uuids(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+def _uuids(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array[Any]:  # noqa: ARG001 -- one signature for all
     storage = [None if value is None else uuid.UUID(value).bytes for value in values]
     return pa.ExtensionArray.from_storage(arrow, pa.array(storage, pa.binary(16)))
 
 
-def _json_texts(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array:  # noqa: ARG001 -- one signature for all
+def _json_texts(values: list[Any], arrow: Any, kinds: set[type]) -> pa.Array[Any]:  # noqa: ARG001 -- one signature for all
     texts = [None if value is None else _JSON.encode(value).decode() for value in values]
     return pa.ExtensionArray.from_storage(arrow, pa.array(texts, arrow.storage_type))
 
@@ -364,11 +374,11 @@ def _count_nulls(values: list[Any], wanted: type, arrow: pa.DataType, path: str)
     return values.count(None) if type(None) in kinds else 0
 
 
-def _null_mask(values: list[Any]) -> pa.Array:
+def _null_mask(values: list[Any]) -> pa.Array[Any]:
     return pa.array([value is None for value in values], pa.bool_())
 
 
-def _offsets(values: list[Any], width: Any) -> pa.Array:
+def _offsets(values: list[Any], width: Any) -> pa.Array[Any]:
     offsets = np.zeros(len(values) + 1, width)
     np.cumsum(np.fromiter(map(len, values), width, len(values)), out=offsets[1:])
     return pa.array(offsets)

@@ -3,38 +3,46 @@
 The position of a resource is one of
 
 - `{"watermark": W}`: everything up to W has been given. The next run asks for what is newer.
-- `{"watermark": W, "high": H, "page": {...}}`: a traversal of what is newer than W is under way, H is the highest value seen in
-  it, and `page` is the state of the page that comes next, with whatever is pinned. The next run goes on with exactly that page.
-- `{"page": {...}}` and `{"finished": true}`: the same for a resource that is not incremental. It is read once; to read it again,
-  load it with the mode `replace`, which begins anew each time.
+- `{"watermark": W, "high": H, "page": {...}}`: a traversal of what is newer than W is under way, H is the highest
+  value seen in it, and `page` is the state of the page that comes next, with whatever is pinned. The next run goes on
+  with exactly that page.
+- `{"page": {...}}` and `{"finished": true}`: the same for a resource that is not incremental. It is read once; to read
+  it again, load it with the mode `replace`, which begins anew each time.
 
-**At the watermark.** A run asks for what is newer than the highest value that was given. Where the API takes its parameter
-as exclusive (`field > W`), nothing comes twice. Where it is inclusive (`field >= W`), the rows whose field equals W come again
-in the next run: load such a resource with the mode `merge`, which lets them replace themselves. In both cases a row that is
-given W as its value after W was read can only be seen if the API is inclusive.
+**At the watermark.** A run asks for what is newer than the highest value that was given. Where the API takes its
+parameter as exclusive (`field > W`), nothing comes twice. Where it is inclusive (`field >= W`), the rows whose field
+equals W come again in the next run: load such a resource with the mode `merge`, which lets them replace themselves. In
+both cases a row that is given W as its value after W was read can only be seen if the API is inclusive.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin
 
-from de_classes.contracts import Batch, Plan, Position, Stream
+from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ConfigurationError, InvalidAnswer
 from de_classes.utils import faults
 
-from .paging import Page, PageState, Paging, SinglePage, dig
-from .records import ExtraFields, RecordConverter, infer_schema
-from .watermark import Watermark, highest
+from .paging import Page, SinglePage, dig
+from .records import RecordConverter, infer_schema
+from .watermark import highest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pyarrow as pa
 
+    from de_classes.contracts import Position
+
     from .messages import Param, Response
+    from .paging import PageState, Paging
+    from .records import ExtraFields
+    from .watermark import Watermark
 
 __all__ = ["Api", "ApiSource", "Incremental", "Resource"]
 
@@ -56,9 +64,9 @@ class Api(Protocol):
 class Incremental:
     """How an API tells what is new: `?param=W` gives the records whose `field` is above (or at) W.
 
-    The values must never go down over time: timestamps of one clock, numbers of versions. See the module's docstring for
-    what happens at W itself. The walk must see each change: an API that lets records move between pages while they are read
-    needs a pin (see PageNumber), or must sort by `field`.
+    The values must never go down over time: timestamps of one clock, numbers of versions. See the module's docstring
+    for what happens at W itself. The walk must see each change: an API that lets records move between pages while they
+    are read needs a pin (see PageNumber), or must sort by `field`.
     """
 
     param: str = "updated_since"
@@ -72,8 +80,8 @@ class Incremental:
 class Resource:
     """One list of records that an API offers, and how to read it.
 
-    Without a `schema` the columns are inferred from the first page of each run, and later pages must fit them; declare one
-    for anything that is to last. See `de_classes.api.records` for what each declared type takes.
+    Without a `schema` the columns are inferred from the first page of each run, and later pages must fit them; declare
+    one for anything that is to last. See `de_classes.api.records` for what each declared type takes.
     """
 
     name: str
@@ -109,7 +117,7 @@ class Resource:
 
 
 class ApiSource:
-    """The resources of an API as streams. One split each: pages come one after the other; memory holds one at a time."""
+    """The resources of an API as streams, a split each: pages come one after the other; memory holds one at a time."""
 
     def __init__(self, client: Api, resources: Sequence[Resource]) -> None:
         names = [resource.name for resource in resources]
@@ -278,7 +286,7 @@ class _Walk:
             return highest(high, [owner[name] for owner in owners])
         except (KeyError, TypeError):
             row = next(n for n, owner in enumerate(owners) if not isinstance(owner, Mapping) or name not in owner)
-            fact = f"record {row} (counted from 0) has no {incremental.field!r}, by which the next run would know what is new"
+            fact = f"record {row} (counted from 0) has no {incremental.field!r}, which the next run would ask by"
         except ValueError as error:
             fact = f"{incremental.field!r} cannot be a watermark: {error}"
         raise InvalidAnswer(page.url, fact, "Correct Incremental(field=...).")

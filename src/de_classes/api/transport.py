@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import ssl
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 
 from de_classes.configs.secrets import Secret
 from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
 
-from .messages import Request, Response
+from .messages import Response
+
+if TYPE_CHECKING:
+    from .messages import Request
 
 __all__ = ["HttpTransport"]
 

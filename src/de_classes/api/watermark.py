@@ -1,17 +1,19 @@
 """The highest value seen of a field by which an API tells what is new.
 
-A watermark is JSON, kept in a position for ever: a text or a whole number as it came; a number with a fraction as the text
-of that number, so that no digit is lost. Comparing is by meaning: texts that are ISO 8601 timestamps compare as instants,
-whatever their offsets and numbers of digits, numbers as numbers, and other texts letter by letter.
+A watermark is JSON, kept in a position for ever: a text or a whole number as it came; a number with a fraction as the
+text of that number, so that no digit is lost. Comparing is by meaning: texts that are ISO 8601 timestamps compare as
+instants, whatever their offsets and numbers of digits, numbers as numbers, and other texts letter by letter.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Watermark", "highest"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -16,6 +16,7 @@ import msgspec
 from de_classes.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -65,7 +66,7 @@ def json_reply(value: Any, status: int = 200, **headers: str) -> Reply:
 
 
 class LoopbackServer:
-    """Answers on 127.0.0.1, one thread per connection, while its context lasts; leaving it breaks what is still connected."""
+    """Answers on 127.0.0.1, a thread per connection, while its context lasts; leaving it breaks what is connected."""
 
     def __init__(self, answer: Answering, *, port: int = 0) -> None:
         self._answer = answer

@@ -21,8 +21,8 @@ class RateLimiter:
     """Lets at most `requests` calls of `acquire` return within any window of `per_seconds`, wherever the window begins.
 
     The first calls pass at once, so a burst of `requests` is possible, but never two bursts closer than a window. All
-    threads that share the object share the limit, and wait their turn. A pickled copy counts for itself: the limit holds
-    per process, so give each of n worker processes an n-th of what the other side allows.
+    threads that share the object share the limit, and wait their turn. A pickled copy counts for itself: the limit
+    holds per process, so give each of n worker processes an n-th of what the other side allows.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class RateLimiter:
             raise ConfigurationError(
                 "RateLimiter",
                 f"requests={requests!r} per_seconds={per_seconds!r} allows nothing or everything",
-                "Give at least 1 request per more than 0 seconds; less than one a second is requests=1, per_seconds=10.",
+                "Give at least 1 request per more than 0 seconds; one in ten seconds is requests=1, per_seconds=10.",
             )
         self.requests = requests
         self.per_seconds = per_seconds

@@ -4,21 +4,25 @@
 
     RetryPolicy(attempts=4).call(fetch, on=(ConnectionError,), name="GET https://shop.example/orders")
 
-This is a loop of our own, and not stamina's, for one reason: stamina reports retries through hooks of the whole process,
-which write to standard output when structlog is installed, while here each caller names its own observer.
+This is a loop of our own, and not stamina's, for one reason: stamina reports retries through hooks of the whole
+process, which write to standard output when structlog is installed, while here each caller names its own observer.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from de_classes.contracts import Observer, Retried
+from de_classes.contracts import Retried
 from de_classes.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from de_classes.contracts import Observer
 
 __all__ = ["RetryOn", "RetryPolicy"]
 
@@ -31,12 +35,12 @@ RetryOn: TypeAlias = "tuple[type[Exception], ...] | Callable[[Exception], bool |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often to try, and how long to wait: exponentially longer, with jitter, never sooner than the failure asks for.
+    """How often to try, and how long to wait: exponentially longer, with jitter, never sooner than asked.
 
-    After the n-th failure the wait is `wait_seconds * 2 ** (n - 1)`, at most `max_wait_seconds`, shortened at random by up
-    to the share `jitter`, so that many clients do not come back in step. A wait that the failure asks for (Retry-After) is
-    kept to, up to `max_asked_wait_seconds`. No wait is begun that would end later than `timeout_seconds` after the start;
-    the last error is raised instead, as it is after the last attempt.
+    After the n-th failure the wait is `wait_seconds * 2 ** (n - 1)`, at most `max_wait_seconds`, shortened at random
+    by up to the share `jitter`, so that many clients do not come back in step. A wait that the failure asks for
+    (Retry-After) is kept to, up to `max_asked_wait_seconds`. No wait is begun that would end later than
+    `timeout_seconds` after the start; the last error is raised instead, as it is after the last attempt.
     """
 
     attempts: int = 6
@@ -66,7 +70,7 @@ class RetryPolicy:
     def wait_after(
         self, failures: int, *, elapsed_seconds: float = 0.0, asked_seconds: float = 0.0, draw: float = 0.0
     ) -> float | None:
-        """Seconds to wait after so many failures, or None to give up; `draw` (0 to 1) says how much of the jitter to use."""
+        """Seconds to wait after so many failures, or None to give up; `draw`, 0 to 1, is how much jitter is used."""
         if failures >= self.attempts:
             return None
         # Beyond 2 ** 62 a float would only overflow; the cap has long been reached.
@@ -75,7 +79,7 @@ class RetryPolicy:
         wait = max(backoff, min(asked_seconds, self.max_asked_wait_seconds))
         return wait if elapsed_seconds + wait <= self.timeout_seconds else None
 
-    def call(
+    def call(  # noqa: PLR0913 -- what to call, when to repeat it, whom to tell, and the time
         self,
         function: Callable[[], T],
         *,
@@ -88,7 +92,8 @@ class RetryPolicy:
     ) -> T:
         """Call `function` until it returns; the last error is raised as it is.
 
-        The observer is told of each further attempt before the wait. `clock`, `sleep` and `draw` are there for virtual time.
+        The observer is told of each further attempt before the wait. `clock`, `sleep` and `draw` are there for virtual
+        time.
         """
         start = clock()
         failures = 0

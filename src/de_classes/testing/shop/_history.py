@@ -1,9 +1,10 @@
 """When what came into being and when it changed: a history that is computed, not kept.
 
-The rows of a table are numbered from 0 in the order of their creation, and so are all changes of the table: a creation or an
-update is one change. Day 0 creates `first` rows; each later day updates `updated` of the rows there are and creates
-`created` more, interleaved. Which rows a day updates is an arithmetic progression, so all questions ("which row is change k
-about", "when was row n changed last") are arithmetic, too. The moments of changes rise strictly with their numbers.
+The rows of a table are numbered from 0 in the order of their creation, and so are all changes of the table: a creation
+or an update is one change. Day 0 creates `first` rows; each later day updates `updated` of the rows there are and
+creates `created` more, interleaved. Which rows a day updates is an arithmetic progression, so all questions ("which
+row is change k about", "when was row n changed last") are arithmetic, too. The moments of changes rise strictly with
+their numbers.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ class History:
     def _touched(self, row: NDArray[np.int64], day: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Whether the day updates each row, and as its how manieth."""
         nth, rest = np.divmod(row - self._offset(np.int64(day)), self._stride(np.int64(day)))
-        return (nth >= 0) & (rest == 0) & (nth < self.updated), nth
+        touched: NDArray[np.bool_] = (nth >= 0) & (rest == 0) & (nth < self.updated)
+        return touched, nth
 
     def created_by(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
         """The number of the change that created each row."""
@@ -94,7 +96,8 @@ class History:
         day, place = self._place(change)
         step = self._step(day)
         start = np.where(day == 0, _EPOCH - _HISTORY_DAYS * _DAY, _EPOCH + (day - 1) * _DAY)
-        return start + place * step + below(step, self.seed, _JITTER, change)
+        moments: NDArray[np.int64] = start + place * step + below(step, self.seed, _JITTER, change)
+        return moments
 
     def changes_until(self, moment: int, day: int) -> int:
         """How many changes up to the end of the day were done at the moment or before it."""
@@ -156,4 +159,3 @@ def _overtaken(history: History, day: int) -> NDArray[np.int64]:
         rows = history._offset(np.int64(d)) + steps * history._stride(np.int64(d))  # noqa: SLF001 -- part of it
         overtaken.append(history.last_change(rows, d - 1))
     return np.sort(np.concatenate(overtaken)) if overtaken else np.empty(0, np.int64)
-

@@ -11,16 +11,18 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from de_classes.errors import ConfigurationError
-from de_classes.testing.http import Asked, LoopbackServer, Reply, json_reply
+from de_classes.testing.http import LoopbackServer, Reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self
+
+    from de_classes.testing.http import Asked
 
     from ._shop import Shop
 
@@ -29,6 +31,7 @@ __all__ = ["PASSWORD", "USER", "ShopProcess", "ShopServer", "Trouble"]
 USER = "demo"
 PASSWORD = "correct horse"  # noqa: S105 -- the sample shop's, known to all
 _MAX_PER_PAGE = 10_000
+Kind: TypeAlias = Literal["", "429", "500", "before", "within", "slow"]
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -36,7 +39,8 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 class Trouble:
     """How often a request meets trouble, as shares of 1, decided by the seed, the request and how often it was made.
 
-    After `most_in_a_row` times the same request is answered, so a client that tries once more than that always gets through.
+    After `most_in_a_row` times the same request is answered, so a client that tries once more than that always gets
+    through.
     """
 
     seed: int = 0
@@ -53,19 +57,22 @@ class Trouble:
     def __post_init__(self) -> None:
         shares = (self.rate429, self.rate500, self.drop, self.slow)
         if min(shares) < 0 or sum(shares) > 1:
-            raise ConfigurationError("Trouble", f"the shares are {shares}", "Give shares from 0 that sum up to 1 at most.")
+            raise ConfigurationError(
+                "Trouble", f"the shares are {shares}", "Give shares from 0 that sum up to 1 at most."
+            )
 
-    def of(self, target: str, times: int, in_a_row: int) -> str:
+    def of(self, target: str, times: int, in_a_row: int) -> Kind:
         """What happens to a request made for the `times`-th time: "429", "500", "before", "within", "slow" or ""."""
         digest = hashlib.blake2b(f"{self.seed} {times} {target}".encode(), digest_size=6).digest()
         draw = int.from_bytes(digest, "big") / 2**48
-        for name, share in (
+        shares: tuple[tuple[Kind, float], ...] = (
             ("429", self.rate429),
             ("500", self.rate500),
             ("before", self.drop / 2),
             ("within", self.drop / 2),
             ("slow", self.slow),
-        ):
+        )
+        for name, share in shares:
             draw -= share
             if draw < 0:
                 return "" if in_a_row >= self.most_in_a_row and name != "slow" else name
@@ -76,11 +83,13 @@ class ShopServer:
     """A shop's API while its context lasts.
 
     - `POST /login` with user and password gives `access_token` and `expires_in`; everything else wants that token.
-    - `GET /customers?updated_since&page&per_page&as_of` gives items, page, pages and as_of: pages of the shop as of that day.
+    - `GET /customers?updated_since&page&per_page&as_of` gives items, page, pages and as_of: pages of the shop as of
+      that day.
     - `GET /orders?updated_since&per_page&cursor` gives items and next, the absolute URL of the page that follows.
 
-    `updated_since` is exclusive. Lists are sorted by (updated_at, id) and have every row once, at its last change. A token
-    lasts `token_seconds`, and `token_requests` requests where that is given: the way to have one expire at a certain point.
+    `updated_since` is exclusive. Lists are sorted by (updated_at, id) and have every row once, at its last change. A
+    token lasts `token_seconds`, and `token_requests` requests where that is given: the way to have one expire at a
+    certain point.
     """
 
     def __init__(
@@ -132,7 +141,7 @@ class ShopServer:
             return Reply(reply.status, reply.body, reply.headers, cut=trouble)
         return reply
 
-    def _troubled(self, target: str) -> str:
+    def _troubled(self, target: str) -> Kind:
         with self._guard:
             self._times[target] += 1
             trouble = self._trouble.of(target, self._times[target], self._in_a_row[target])
@@ -202,7 +211,9 @@ class ShopProcess:
     It ends with the context, and when the process that started it dies, however it dies.
     """
 
-    def __init__(self, orders: int, *, seed: int = 1, day: int = 0, port: int = 0, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, orders: int, *, seed: int = 1, day: int = 0, port: int = 0, options: tuple[str, ...] = ()
+    ) -> None:
         self._arguments = (
             *("--orders", str(orders), "--seed", str(seed), "--days", str(day), "--port", str(port)),
             "--until-stdin-closes",
@@ -260,4 +271,3 @@ def _since(asked: Asked) -> int:
     if moment.tzinfo is None:
         raise ValueError("updated_since must have an offset or Z")
     return (moment - _EPOCH) // timedelta(microseconds=1)
-

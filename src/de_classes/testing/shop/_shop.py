@@ -25,12 +25,12 @@ _BATCH = 16_384
 class Shop:
     """A small shop whose every customer and order follows from `seed`; nothing is kept, however many there are.
 
-    On day 0 there are `orders` orders and a tenth as many customers. Each later day brings about 2 % new ones of both, and
-    about 1 % of the old ones change: orders get another status, customers other points. All changes of a table have
-    different moments, later ones on later days.
+    On day 0 there are `orders` orders and a tenth as many customers. Each later day brings about 2 % new ones of both,
+    and about 1 % of the old ones change: orders get another status, customers other points. All changes of a table
+    have different moments, later ones on later days.
 
-    `orders_feed` and `customers_feed` are what the API answers from; `orders` and `customers` are the truth, computed from
-    the rows' numbers and not by way of the feed.
+    `orders_feed` and `customers_feed` are what the API answers from; `orders` and `customers` are the truth, computed
+    from the rows' numbers and not by way of the feed.
     """
 
     def __init__(self, orders: int = 100_000, *, seed: int = 1, day: int = 0) -> None:
@@ -69,9 +69,9 @@ class Shop:
         return self._truth(self._customers, self._customer_rows, self.day if day is None else day)
 
     def orders_feed(self, day: int, after: int, count: int) -> tuple[list[dict[str, Any]], int | None]:
-        """The first `count` orders changed after a moment (microseconds), at their last change up to a day, by that change.
+        """The first `count` orders changed after a moment (microseconds), by change, and the last one's moment.
 
-        And the moment of the last of them, when there are more; else None.
+        Each is at its last change up to the day. The moment is None when no more follow.
         """
         start = self._start(self._orders, day, after)
         changes = self._orders.nth_in_feed(day, start, count)
@@ -112,4 +112,3 @@ class Shop:
 
 def _history(seed: int, rows: int) -> History:
     return History(seed, rows, max(1, rows // 50), max(1, rows // 100))
-

@@ -28,6 +28,11 @@ __all__ = ["CUSTOMERS", "ORDERS", "Customers", "Orders"]
 _MOMENT = pa.timestamp("us", "UTC")
 _MONEY = pa.decimal128(12, 2)
 
+
+def _schema(fields: list[Any]) -> pa.Schema:
+    return pa.schema(fields)
+
+
 LINE = pa.struct(
     [
         pa.field("sku", pa.string(), nullable=False),
@@ -35,7 +40,7 @@ LINE = pa.struct(
         pa.field("unit_price", _MONEY, nullable=False),
     ]
 )
-ORDERS = pa.schema(
+ORDERS = _schema(
     [
         pa.field("id", pa.int64(), nullable=False),
         pa.field("number", pa.string(), nullable=False),
@@ -63,7 +68,7 @@ ADDRESS = pa.struct(
         pa.field("country", pa.string(), nullable=False),
     ]
 )
-CUSTOMERS = pa.schema(
+CUSTOMERS = _schema(
     [
         pa.field("id", pa.int64(), nullable=False),
         pa.field("name", pa.string(), nullable=False),
@@ -85,7 +90,7 @@ _NOTES = (
     'She said "leave it at the door", so do.',
     "It's a gift; don't send the bill.",
     "Line one\nLine two\r\n\tindented",
-    "🎁 für Zoë — с днём рождения! 生日快乐",
+    "🎁 für Zoë — с днём рождения! 生日快乐",  # noqa: RUF001 -- Cyrillic is meant
     "C:\\temp\\new, 100% \\N",
     "",
     " ",
@@ -223,7 +228,7 @@ class Orders:
             _money(self.discount),
             pa.array(self.weight / 1000, mask=self.weight < 0),
             _picked(_NOTES, self.note),
-            pa.ListArray.from_arrays(pa.array(self.starts.astype(np.int32)), lines, type=ORDERS.field("lines").type),
+            _lists(self.starts, lines),
             _money(self.total),
             _moments(self.paid),
             _moments(rows.created),
@@ -310,7 +315,10 @@ class Customers:
         return _some([f"customer.{row + 1}@example.com" for row in self._rows.row.tolist()], self.email)
 
     def _streets(self) -> list[str]:
-        return [f"{_STREETS[street]} {house}" for street, house in zip(self.street.tolist(), self.house.tolist(), strict=True)]
+        return [
+            f"{_STREETS[street]} {house}"
+            for street, house in zip(self.street.tolist(), self.house.tolist(), strict=True)
+        ]
 
     def _postcodes(self) -> list[str | None]:
         return _some([f"{postcode:05d}" for postcode in self.postcode.tolist()], self.postcode >= 0)
@@ -344,9 +352,15 @@ def _moments(moments: NDArray[np.int64]) -> Any:
     return pa.array(moments, pa.int64(), mask=moments < 0).cast(_MOMENT)
 
 
+def _lists(starts: NDArray[np.int64], lines: Any) -> Any:
+    offsets: Any = pa.array(starts.astype(np.int32), pa.int32())
+    return pa.ListArray.from_arrays(offsets, lines, type=ORDERS.field("lines").type)
+
+
 def _picked(texts: Sequence[str], which: NDArray[np.int64]) -> Any:
     """The texts by their numbers; null for numbers below 0."""
-    return pa.array(texts, pa.string()).take(pa.array(which, mask=which < 0))
+    wanted: Any = pa.array(which, pa.int64(), mask=which < 0)
+    return pa.array(texts, pa.string()).take(wanted)
 
 
 def _money(cents: NDArray[np.int64]) -> Any:
