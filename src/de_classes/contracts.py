@@ -137,6 +137,9 @@ class Plan:
     position: Position | None = None
     """Where the stream stands once every split is committed. None: only the batches know, and there is one split at
     most; the runner then may commit several times on the way, at positions that batches carry."""
+    anew: bool = False
+    """Whether the splits hold the whole stream although `since` was given, since what was read until then is no longer
+    part of it (a dataset that was replaced). The runner only loads such a plan where it replaces."""
 
 
 @runtime_checkable

@@ -28,6 +28,7 @@
     |-- ValueNotHeld                  a value that the other side cannot hold; names table, column and row
     |-- UnknownType                   a column's type that de-classes does not move yet
     |-- SchemaMismatch                the columns that come are not the columns that are there
+    |-- StreamRestarted               what was loaded before is no longer part of the source
     |-- TransformFailed               a transform raised, or returned what is no batch
     |-- Overtaken                     another run of the pipeline committed first
     |-- CountMismatch                 rows read, written and visible are not the same number
@@ -67,6 +68,7 @@ __all__ = [
     "SchemaMismatch",
     "StoreError",
     "StoreUnreachable",
+    "StreamRestarted",
     "TableNotFound",
     "TransformFailed",
     "UnknownType",
@@ -209,6 +211,10 @@ class UnknownType(DeClassesError):
 
 class SchemaMismatch(DeClassesError):
     """The columns that come are not the columns that are there."""
+
+
+class StreamRestarted(DeClassesError):
+    """The source begins anew: what was loaded before is no longer part of it."""
 
 
 class TransformFailed(DeClassesError):

@@ -37,12 +37,13 @@ class ObjectStoreToPostgres(Pipeline):
         name: str = "object_store_to_postgres",
         prefix: str = "",
         schema: str = "public",
+        state_schema: str = "de_classes",
         routes: Sequence[Route | str] | None = None,
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.MERGE,
     ) -> None:
         source = DatasetSource(store, prefix)
-        destination = PostgresDestination(postgres, schema=schema)
+        destination = PostgresDestination(postgres, schema=schema, state_schema=state_schema)
         super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode)
 
 

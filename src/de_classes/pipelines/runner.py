@@ -22,7 +22,7 @@ from de_classes.contracts import (
     StreamFinished,
     StreamStarted,
 )
-from de_classes.errors import ConfigurationError, DeClassesError
+from de_classes.errors import ConfigurationError, DeClassesError, StreamRestarted
 from de_classes.transforms.chain import apply
 from de_classes.utils.faults import reach
 
@@ -159,6 +159,12 @@ class _Passage:
 
     def _take(self, plan: Plan, load: Load) -> bool:
         """Take one plan to its commit; whether that was the end of the stream."""
+        if plan.anew and self.position is not None:
+            raise StreamRestarted(
+                f"stream {self.task.stream.name!r}",
+                "its source was replaced since the last run, and rows loaded before may no longer be part of it",
+                "Load it once with mode='replace'.",
+            )
         staged = {split.id: load.staged[split.id] for split in plan.splits if split.id in load.staged}
         if not self.commits:
             self.told.of(StreamStarted, since=self.position, splits=len(plan.splits), staged=len(staged))
