@@ -154,7 +154,7 @@ def _total(rows: Hashes) -> int:
 
 
 def checksum(batches: Any, columns: Sequence[str] | None = None) -> Checksum:
-    """Sum up an iterable of RecordBatches, or any table that speaks Arrow (`__arrow_c_stream__`), or some of its columns.
+    """Sum up RecordBatches, or any table that speaks Arrow (`__arrow_c_stream__`), or some of the columns.
 
     Raises:
         SchemaMismatch: a column that is wanted is not there, or two columns have one name.
