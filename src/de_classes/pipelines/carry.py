@@ -54,28 +54,45 @@ def carry(  # noqa: PLR0913 -- one call, sent over a wire
     the runner.
     """
     began = time.perf_counter()
-    passing = _Passing(transforms, limit, progress)
-    with read_ahead(split.read(), lambda batch: batch.records.nbytes, READ_AHEAD_BYTES) as batches:
+    reading, passing = _Reading(limit), _Passing(transforms, progress)
+    with read_ahead(reading.of(split), lambda batch: batch.records.nbytes, READ_AHEAD_BYTES) as batches:
         receipt = load.write(split_id, passing.through(batches))
     if receipt.rows != passing.rows:
         raise CountMismatch(
             f"split {split.id!r}", f"{passing.rows} rows were handed to the destination, which wrote {receipt.rows}"
         )
-    return Carried(receipt, time.perf_counter() - began, ended=passing.ended)
+    return Carried(receipt, time.perf_counter() - began, ended=reading.ended)
+
+
+class _Reading:
+    """Reads a split, and stops at a position once the limit is reached; nothing is read that is not carried."""
+
+    def __init__(self, limit: Limit | None) -> None:
+        self._limit = limit
+        self._began = time.monotonic()
+        self._rows = 0
+        self.ended = False
+
+    def of(self, split: Split) -> Iterator[Batch]:
+        for batch in split.read():
+            self._rows += batch.records.num_rows
+            yield batch
+            if batch.position is not None and self._limit_reached():
+                return
+        self.ended = True
+
+    def _limit_reached(self) -> bool:
+        limit = self._limit
+        return limit is not None and (self._rows >= limit.rows or time.monotonic() - self._began >= limit.seconds)
 
 
 class _Passing:
-    """Counts and transforms what passes, and stops at a position once the limit is reached."""
+    """Transforms and counts what passes."""
 
-    def __init__(
-        self, transforms: Sequence[Transform], limit: Limit | None, progress: Callable[[int], None] | None
-    ) -> None:
+    def __init__(self, transforms: Sequence[Transform], progress: Callable[[int], None] | None) -> None:
         self._transforms = transforms
-        self._limit = limit
         self._progress = progress
-        self._began = time.monotonic()
         self.rows = 0
-        self.ended = False
 
     def through(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
@@ -84,10 +101,3 @@ class _Passing:
             if self._progress:
                 self._progress(records.num_rows)
             yield Batch(records, batch.position)
-            if batch.position is not None and self._limit_reached():
-                return
-        self.ended = True
-
-    def _limit_reached(self) -> bool:
-        limit = self._limit
-        return limit is not None and (self.rows >= limit.rows or time.monotonic() - self._began >= limit.seconds)

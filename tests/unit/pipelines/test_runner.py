@@ -1,0 +1,311 @@
+"""The runner, with a source and a destination in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from de_classes.contracts import (
+    Batch,
+    Committed,
+    Event,
+    Mode,
+    Plan,
+    Position,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    SplitFinished,
+    SplitProgressed,
+    SplitStarted,
+    Stream,
+    StreamFailed,
+    StreamFinished,
+    StreamStarted,
+)
+from de_classes.errors import ConfigurationError, DeClassesError, TransformFailed
+from de_classes.pipelines import Checkpoint, Pipeline, Route
+from de_classes.testing.memory import MemoryDestination, MemorySource
+
+
+def numbers(count: int, first: int = 0) -> pa.Table:
+    return pa.table({"id": pa.array(range(first, first + count), pa.int64())})
+
+
+def ids(destination: MemoryDestination, stream: str = "numbers") -> list[int]:
+    table = destination.table(stream)
+    return [] if table is None else sorted(table["id"].to_pylist())
+
+
+def doubled(batch: pa.RecordBatch) -> pa.RecordBatch:
+    import pyarrow.compute as pc
+
+    return pa.record_batch({"id": pc.multiply(batch["id"], 2)})
+
+
+@dataclass
+class Breaking:
+    """A source whose reading fails once at each of some rows, as a network does."""
+
+    inner: MemorySource
+    at_rows: set[int]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def streams(self) -> Any:
+        return self.inner.streams()
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        with self.inner.plan(stream, since) as plan:
+            yield Plan([BreakingSplit(split, self) for split in plan.splits], plan.position)
+
+    def breaks_at(self, row: int) -> bool:
+        with self._lock:
+            found = row in self.at_rows
+            self.at_rows.discard(row)
+            return found
+
+
+@dataclass
+class BreakingSplit:
+    split: Any
+    source: Breaking
+
+    @property
+    def id(self) -> str:
+        return str(self.split.id)
+
+    def read(self) -> Iterator[Batch]:
+        for batch in self.split.read():
+            if self.source.breaks_at(int(str((batch.position or {})["rows"]))):
+                raise ConnectionResetError("cut")
+            yield batch
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_carries_everything_and_then_only_what_is_new(resumable: bool) -> None:
+    """A first run takes all rows, a second none, and after new rows came, only those."""
+    destination = MemoryDestination()
+    first = Pipeline("p", MemorySource({"numbers": numbers(95)}, resumable=resumable), destination)
+    assert first.run().rows == 95
+    assert first.run().rows == 0
+    later = Pipeline("p", MemorySource({"numbers": numbers(120)}, resumable=resumable), destination)
+    assert later.run().rows == 25
+    assert ids(destination) == list(range(120))
+
+
+def test_commits_on_the_way_at_the_checkpoint() -> None:
+    """A stream that can be resumed anywhere is committed at the first position after so many rows."""
+    destination = MemoryDestination()
+    source = MemorySource({"numbers": numbers(95)}, resumable=True, batch_rows=10)
+    events: list[Event] = []
+    report = Pipeline("p", source, destination, checkpoint=Checkpoint(rows=25)).run(observers=[events.append])
+    commits = [event for event in events if isinstance(event, Committed)]
+    assert [(event.rows, event.position) for event in commits] == [
+        (30, {"rows": 30}),
+        (30, {"rows": 60}),
+        (30, {"rows": 90}),
+        (5, {"rows": 95}),
+    ]
+    assert report.streams[0].commits == 4
+    assert ids(destination) == list(range(95))
+
+
+def test_goes_on_from_the_last_checkpoint_after_a_failure() -> None:
+    """What was committed before a failure stays, and the next run takes the rest; nothing is lost or doubled."""
+    destination = MemoryDestination()
+    source = Breaking(MemorySource({"numbers": numbers(95)}, resumable=True), {70})
+    pipeline = Pipeline("p", source, destination, checkpoint=Checkpoint(rows=30))
+    with pytest.raises(ConnectionResetError):
+        pipeline.run()
+    assert ids(destination) == list(range(60))
+    assert pipeline.run().rows == 35
+    assert ids(destination) == list(range(95))
+    assert destination.leftovers() == []
+
+
+def test_splits_that_were_written_are_not_read_again() -> None:
+    """After a failure in one split, the next run reads that split only and commits all of them."""
+    destination = MemoryDestination()
+    source = Breaking(MemorySource({"numbers": numbers(90)}, splits=3), {90})
+    events: list[Event] = []
+    pipeline = Pipeline("p", source, destination)
+    with ThreadPoolExecutor(1) as one:
+        with pytest.raises(ConnectionResetError):
+            pipeline.run(executor=one)
+        assert ids(destination) == []
+        pipeline.run(executor=one, observers=[events.append])
+    started = [event.split_id for event in events if isinstance(event, SplitStarted)]
+    assert started == ["numbers:60-90"]
+    assert next(event for event in events if isinstance(event, StreamStarted)).staged == 2
+    assert ids(destination) == list(range(90))
+
+
+def test_replace_takes_everything_each_time_in_one_commit() -> None:
+    """A replacement ignores positions and checkpoints: the whole, at once."""
+    destination = MemoryDestination()
+    for table in (numbers(50), numbers(20, first=7)):
+        source = MemorySource({"numbers": table}, resumable=True)
+        report = Pipeline("p", source, destination, mode="replace", checkpoint=Checkpoint(rows=10)).run()
+        assert (report.rows, report.streams[0].commits) == (table.num_rows, 1)
+    assert ids(destination) == list(range(7, 27))
+
+
+def test_routes_choose_rename_and_transform() -> None:
+    """A route may name another target and further transforms; the pipeline's own come first."""
+    destination = MemoryDestination()
+    source = MemorySource({"numbers": numbers(5), "others": numbers(3)})
+    routes = [Route("numbers", into="fourfold", transforms=[doubled])]
+    report = Pipeline("p", source, destination, routes=routes, transforms=[doubled]).run()
+    assert ids(destination, "fourfold") == [0, 4, 8, 12, 16]
+    assert destination.table("others") is None
+    assert (report.streams[0].stream, report.streams[0].into) == ("numbers", "fourfold")
+
+
+def test_a_failing_transform_names_itself_and_shows_nothing() -> None:
+    """An error in a user's function says which function it was, and the destination is as before."""
+
+    def broken(batch: pa.RecordBatch) -> pa.RecordBatch:
+        raise ZeroDivisionError
+
+    destination = MemoryDestination()
+    with pytest.raises(TransformFailed, match="broken"):
+        Pipeline("p", MemorySource({"numbers": numbers(5)}), destination, transforms=[broken]).run()
+    assert destination.table("numbers") is None
+
+
+def test_tells_observers_in_order() -> None:
+    """Events tell the run from its start to its end, each with the ids of what it is about."""
+    events: list[Event] = []
+    source = MemorySource({"numbers": numbers(20)}, resumable=True, batch_rows=10)
+    Pipeline("p", source, MemoryDestination()).run(observers=[events.append])
+    kinds = [type(event) for event in events if not isinstance(event, SplitProgressed)]
+    assert kinds == [
+        RunStarted,
+        StreamStarted,
+        SplitStarted,
+        SplitFinished,
+        Committed,
+        StreamFinished,
+        RunFinished,
+    ]
+    assert sum(event.rows for event in events if isinstance(event, SplitProgressed)) == 20
+    assert len({event.run_id for event in events}) == 1  # type: ignore[attr-defined]
+    assert all(event.at.tzinfo is not None for event in events)
+
+
+def test_tells_observers_of_failure() -> None:
+    """A failed run ends with the failure of its stream and of itself."""
+    events: list[Event] = []
+    source = Breaking(MemorySource({"numbers": numbers(20)}), {7})
+    with pytest.raises(ConnectionResetError):
+        Pipeline("p", source, MemoryDestination()).run(observers=[events.append])
+    assert [type(event) for event in events[-2:]] == [StreamFailed, RunFailed]
+    assert "cut" in events[-1].error  # type: ignore[attr-defined]
+
+
+def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A broken observer is logged; the load goes on and other observers are told."""
+
+    def broken(event: Event) -> None:
+        raise ValueError("no display")
+
+    events: list[Event] = []
+    destination = MemoryDestination()
+    Pipeline("p", MemorySource({"numbers": numbers(20)}), destination).run(observers=[broken, events.append])
+    assert ids(destination) == list(range(20))
+    assert isinstance(events[-1], RunFinished)
+    assert "no display" in caplog.text
+
+
+class Scattered(Executor):
+    """Runs each call at once in a pickled copy, as another machine would; counts how many were handed over."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        import pickle
+
+        self.calls += 1
+        fn, args, kwargs = pickle.loads(pickle.dumps((fn, args, kwargs)))
+        future: Future[Any] = Future()
+        try:
+            future.set_result(pickle.loads(pickle.dumps(fn(*args, **kwargs))))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_any_executor_serves(resumable: bool) -> None:
+    """Everything a worker is given, and everything it gives back, goes through pickle."""
+    executor, destination = Scattered(), MemoryDestination()
+    source = MemorySource({"numbers": numbers(500)}, splits=200, resumable=resumable)
+    Pipeline("p", source, destination, transforms=[doubled]).run(executor=executor)
+    assert ids(destination) == list(range(0, 1000, 2))
+    assert executor.calls == (1 if resumable else 167)
+
+
+class Stuck:
+    """A source that gives rows for ever and says each time that it is where it was."""
+
+    def streams(self) -> list[Stream]:
+        return [Stream("numbers")]
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        yield Plan([StuckSplit()])
+
+
+class StuckSplit:
+    id = "stuck"
+
+    def read(self) -> Iterator[Batch]:
+        for _ in range(10):
+            yield Batch(numbers(1).to_batches()[0], {"rows": 7})
+
+
+def test_a_source_that_does_not_advance_is_an_error() -> None:
+    """Rows without a new position would be loaded for ever; that is said instead."""
+    pipeline = Pipeline("p", Stuck(), MemoryDestination(), checkpoint=Checkpoint(rows=2))
+    with pytest.raises(DeClassesError, match="does not advance"):
+        pipeline.run()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"name": ""}, "needs a name"),
+        ({"mode": "upsert"}, "mode 'upsert' is none of append, replace, merge"),
+        ({"routes": "numbers"}, "must be a sequence"),
+    ],
+)
+def test_a_description_that_cannot_be_is_refused(given: dict[str, Any], told: str) -> None:
+    """What is wrong with a pipeline is said when it is described."""
+    arguments: dict[str, Any] = {"name": "p", "source": MemorySource({}), "destination": MemoryDestination(), **given}
+    with pytest.raises(ConfigurationError, match=told):
+        Pipeline(**arguments)
+
+
+def test_all_unknown_streams_are_named() -> None:
+    """Routes to streams that are not there, and several into one target, are told together."""
+    source = MemorySource({"a": numbers(1), "b": numbers(1)})
+    with pytest.raises(ConfigurationError) as told:
+        Pipeline("p", source, MemoryDestination(), routes=["x", "y", Route("a", into="t"), Route("b", into="t")]).run()
+    assert "no stream 'x'" in str(told.value)
+    assert "no stream 'y'" in str(told.value)
+    assert "several streams go into 't'" in str(told.value)
+
+
+def test_merge_needs_a_key() -> None:
+    """Merging a stream without a primary key is the user's mistake."""
+    with pytest.raises(ConfigurationError, match="primary key"):
+        Pipeline("p", MemorySource({"numbers": numbers(3)}), MemoryDestination(), mode=Mode.MERGE).run()
