@@ -137,14 +137,18 @@ def _cast(array: Any, type_: Any) -> Any:
         return _cast(array.dictionary_decode(), type_)
     if pt.is_null(array.type):
         return pa.nulls(len(array), type_)
-    if isinstance(array.type, pa.BaseExtensionType) and array.type.storage_type == type_:
-        return array.storage
-    if isinstance(array.type, pa.BaseExtensionType) or isinstance(type_, pa.BaseExtensionType):
-        raise _NoCastError  # what its storage means, only the extension type knows
     if _is_plain_list(array.type) and _is_plain_list(type_):
         return _cast_lists(array, type_)
     if pt.is_struct(array.type) and pt.is_struct(type_):
         return _cast_structs(array, type_)
+    return _cast_flat(array, type_)
+
+
+def _cast_flat(array: Any, type_: Any) -> Any:
+    if isinstance(array.type, pa.BaseExtensionType) and array.type.storage_type == type_:
+        return array.storage
+    if isinstance(array.type, pa.BaseExtensionType) or isinstance(type_, pa.BaseExtensionType):
+        raise _NoCastError  # what its storage means, only the extension type knows
     if _zoned(array.type) is not _zoned(type_) and _tells_time(array.type) and _tells_time(type_):
         raise _NoCastError
     cast = _convert(array, type_)
