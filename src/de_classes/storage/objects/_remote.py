@@ -43,7 +43,7 @@ class Remote:
     def __init__(self, url: str, quick: Inner, patient: Inner) -> None:
         self._url = url
         self._quick, self._patient = quick, patient
-        self._answered = False
+        self._answered = self._found = False
 
     @property
     def inner(self) -> Inner:
@@ -76,13 +76,12 @@ class Remote:
             return [part.to_bytes() for part in obstore.get_ranges(self.inner, key, starts=starts, ends=ends)]
 
     def head(self, key: str) -> ObjectInfo:
-        known = self._answered
         try:
             with self.told(key):
                 return _info(obstore.head(self.inner, key))
         except ObjectNotFound:
             # The answer to HEAD has no body that could say that it is the bucket that is missing.
-            if not known:
+            if not self._found:
                 next(self.list("", ""), None)
             raise
 
@@ -134,7 +133,7 @@ class Remote:
         except GeneratorExit:
             raise
         else:
-            self._answered = True
+            self._answered = self._found = True
 
 
 def part_bytes(expected: int) -> int:
@@ -164,6 +163,7 @@ class Multipart:
         self._parts: queue.Queue[bytes | _GivenUp | None] = queue.Queue(maxsize=1)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._told_to_end = False
         self._etag: str | None = None
 
     def write(self, data: memoryview) -> None:
@@ -220,18 +220,20 @@ class Multipart:
             return
         except BaseException as error:  # noqa: BLE001 -- handed to the thread that writes
             self._failure = error
-            # It may be waiting to hand over a part, and will end with a word in any case.
-            while isinstance(self._parts.get(), bytes):
-                pass
+            # The other thread may be waiting to hand over a part, and will end with a word unless it has.
+            while not self._told_to_end:
+                self._told_to_end = not isinstance(self._parts.get(), bytes)
 
     def _feed(self) -> Iterator[bytes]:
         while True:
             part = self._parts.get()
-            if part is None:
-                return
-            if isinstance(part, _GivenUp):
+            if isinstance(part, bytes):
+                yield part
+                continue
+            self._told_to_end = True
+            if part is not None:
                 raise part
-            yield part
+            return
 
 
 class Ranges(io.RawIOBase):

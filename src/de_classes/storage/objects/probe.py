@@ -13,7 +13,7 @@ from de_classes.errors import ObjectExists, PreconditionFailed, StoreError, Unsa
 from de_classes.storage.objects._keys import join
 
 if TYPE_CHECKING:
-    from de_classes.storage.objects.store import ObjectStore
+    from de_classes.storage.objects.store import ObjectInfo, ObjectStore
 
 __all__ = ["ProbeReport", "probe"]
 
@@ -56,7 +56,7 @@ def probe(store: ObjectStore, prefix: str = "") -> ProbeReport:
 
 def _asked(store: ObjectStore, key: str) -> ProbeReport:
     try:
-        first = store.put(key, b"1", create_only=True)
+        first = _first(store, key)
         try:
             store.put(key, b"2", create_only=True)
         except ObjectExists:
@@ -68,6 +68,14 @@ def _asked(store: ObjectStore, key: str) -> ProbeReport:
         # What is at fault is being raised; a probe object that stays is one byte.
         with suppress(StoreError):
             store.delete(key)
+
+
+def _first(store: ObjectStore, key: str) -> ObjectInfo:
+    try:
+        return store.put(key, b"1", create_only=True)
+    except ObjectExists:
+        # Nobody else has this name: the answer was lost, and the put was tried again on the way.
+        return store.head(key)
 
 
 def _refuses_stale(store: ObjectStore, key: str, etag: str | None) -> bool:
