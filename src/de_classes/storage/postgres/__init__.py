@@ -1,1 +1,27 @@
-"""."""
+"""PostgreSQL: a client, a source and a destination.
+
+`PostgresSource` reads tables and queries under one snapshot, `PostgresDestination` loads rows and position in one
+transaction; types.py holds the one table of types that both use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from de_classes.utils.lazy import lazy
+
+if TYPE_CHECKING:
+    from .client import PostgresClient as PostgresClient
+    from .destination import PostgresDestination as PostgresDestination
+    from .identifiers import TableName as TableName
+    from .source import PostgresSource as PostgresSource
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "PostgresClient": ".client",
+        "PostgresDestination": ".destination",
+        "PostgresSource": ".source",
+        "TableName": ".identifiers",
+    },
+)

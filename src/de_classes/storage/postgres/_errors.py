@@ -1,0 +1,101 @@
+"""The boundary at which errors of psycopg and of the ADBC driver become ours."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import adbc_driver_manager
+import psycopg
+
+from de_classes.errors import (
+    ConfigurationError,
+    DeClassesError,
+    OutOfSpace,
+    PostgresError,
+    PostgresLoginFailed,
+    PostgresUnreachable,
+    TableNotFound,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["postgres_errors", "translated"]
+
+_NOT_FOUND = {"42P01", "42703", "3F000"}
+_LOGIN = {"28000", "28P01", "3D000", "42501"}
+_BROKEN = {"57P01", "57P02", "57P03", "57P05"}
+_REMEDIES = {
+    "42501": "Grant the user what it needs, or use another one.",
+    "23505": "Merge instead of appending, or remove the rows that are there twice.",
+    "40001": "Run it again.",
+    "40P01": "Run it again.",
+    "53300": "Use fewer workers, or raise max_connections.",
+    "53200": "Raise max_locks_per_transaction or the server's memory.",
+    "55P03": "Another session holds the lock: wait for it, or raise lock_timeout.",
+    "57014": "Raise statement_timeout, or ask for less.",
+}
+
+# libpq gives no code for what happens before a session exists, only the server's text; these are of the server's source.
+_LOGIN_TEXT = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|role .* does not exist|"
+    r"database .* does not exist|not permitted to log in|permission denied for database|password is empty",
+    re.IGNORECASE,
+)
+_BROKEN_TEXT = re.compile(
+    r"server closed the connection|could not (?:connect|receive|send)|connection (?:refused|reset|to server)|"
+    r"no connection to the server|the connection is (?:lost|closed)|terminating connection|could not translate host|SSL ",
+    re.IGNORECASE,
+)
+
+
+@contextmanager
+def postgres_errors(subject: str) -> Iterator[None]:
+    """Let errors of the libraries out as ours, about this subject."""
+    try:
+        yield
+    except (psycopg.Error, adbc_driver_manager.Error) as error:
+        raise translated(error, subject) from error
+
+
+def translated(error: Exception, subject: str) -> DeClassesError:
+    """Our error for one of the libraries': its code decides, and where there is none, its text."""
+    code = getattr(error, "sqlstate", None)
+    fact = _fact(error)
+    if code is None or code == "00000" or "\0" in code:
+        return _without_code(error, subject, fact)
+    if code in _NOT_FOUND:
+        return TableNotFound(subject, fact, "Check the name, its capitals and its schema.", sqlstate=code)
+    if code in _BROKEN or code.startswith("08"):
+        return PostgresUnreachable(subject, fact, "Check the server, then run it again.", sqlstate=code)
+    if code in _LOGIN and not isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return PostgresLoginFailed(subject, fact, "Check user, password and database.", sqlstate=code)
+    if code == "53100":
+        return OutOfSpace(subject, fact, "Make room on the server's disk, then run it again.", sqlstate=code)
+    return PostgresError(subject, f"{fact} (SQLSTATE {code})", _REMEDIES.get(code, ""), sqlstate=code)
+
+
+def _without_code(error: Exception, subject: str, fact: str) -> DeClassesError:
+    text = str(error)
+    if _LOGIN_TEXT.search(text):
+        return PostgresLoginFailed(subject, fact, "Check user, password and database.", sqlstate=None)
+    if isinstance(error, psycopg.ProgrammingError) and not isinstance(error, psycopg.OperationalError):
+        return ConfigurationError(subject, fact)
+    if isinstance(error, psycopg.OperationalError) or _BROKEN_TEXT.search(text):
+        return PostgresUnreachable(subject, fact, "Check host and port, and that the server runs.", sqlstate=None)
+    return PostgresError(subject, fact, sqlstate=None)
+
+
+def _fact(error: Exception) -> str:
+    """One line of what the server or the library says."""
+    diagnostics = getattr(error, "diag", None)
+    primary = getattr(diagnostics, "message_primary", None)
+    if primary:
+        return str(primary)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # libpq tells one line per address that it tried; the last word of the last line is the reason.
+    line = lines[-1] if lines else type(error).__name__
+    line = re.sub(r"^.*?(?:FATAL|ERROR|PANIC):\s+", "", line)
+    return re.sub(r"^\[libpq\]\s*", "", line)

@@ -1,0 +1,142 @@
+"""How to reach a PostgreSQL server, and the few things that every part does with it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from de_classes.configs.secrets import Secret
+from de_classes.errors import ConfigurationError
+
+from ._errors import postgres_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["PostgresClient"]
+
+
+class PostgresClient:
+    """A description of a database and of how to talk to it; picklable, holding no connection.
+
+    `url` is a libpq URI (`postgresql://user:password@host:5432/database?sslmode=require`) or a `key=value` string; what
+    it leaves out comes from libpq's own environment variables and ~/.pgpass. Times are seconds; None leaves
+    `statement_timeout` and `lock_timeout` to the server. Connecting is tried once.
+    """
+
+    def __init__(
+        self,
+        url: str | Secret,
+        *,
+        application_name: str = "de-classes",
+        connect_timeout: float = 10.0,
+        statement_timeout: float | None = None,
+        lock_timeout: float | None = None,
+    ) -> None:
+        wrong = [
+            f"{name}={value!r} (must be above 0)"
+            for name, value in (
+                ("connect_timeout", connect_timeout),
+                ("statement_timeout", statement_timeout),
+                ("lock_timeout", lock_timeout),
+            )
+            if value is not None and value <= 0
+        ]
+        if isinstance(url, str) and not _is_conninfo(url):
+            wrong.append("the URL is not one of libpq's, such as postgresql://user:password@host:5432/database")
+        if wrong:
+            raise ConfigurationError("PostgresClient", "; ".join(wrong))
+        self._url = Secret(url) if isinstance(url, str) else url
+        self._shown = _masked(url) if isinstance(url, str) else repr(url)
+        self.application_name = application_name
+        self.connect_timeout = connect_timeout
+        self.statement_timeout = statement_timeout
+        self.lock_timeout = lock_timeout
+
+    def __repr__(self) -> str:
+        return f"PostgresClient({self._shown!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PostgresClient) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self._url, self.application_name))
+
+    @property
+    def address(self) -> str:
+        """How a person would name the database; without the password."""
+        return self._shown
+
+    @property
+    def conninfo(self) -> str:
+        """What libpq needs in order to connect, password included: not to be shown."""
+        url = self._url.reveal()
+        if not _is_conninfo(url):
+            raise ConfigurationError(repr(self), "the URL is not one of libpq's", "postgresql://user:password@host/database")
+        timeout = max(1, round(self.connect_timeout))
+        return make_conninfo(url, application_name=self.application_name, connect_timeout=timeout)
+
+    @property
+    def session(self) -> Sequence[str]:
+        """The statements that every session begins with, so that values mean the same whatever the server's settings."""
+        settings = ["SET TIME ZONE 'UTC'", "SET DateStyle TO 'ISO, YMD'", "SET IntervalStyle TO 'postgres'"]
+        settings += ["SET client_encoding TO 'UTF8'", "SET extra_float_digits TO 1", "SET bytea_output TO 'hex'"]
+        if self.statement_timeout is not None:
+            settings.append(f"SET statement_timeout TO {max(1, round(self.statement_timeout * 1000))}")
+        if self.lock_timeout is not None:
+            settings.append(f"SET lock_timeout TO {max(1, round(self.lock_timeout * 1000))}")
+        return settings
+
+    @contextmanager
+    def connect(self) -> Iterator[psycopg.Connection[Any]]:
+        """Open a connection that begins transactions by itself; leaving it commits, or rolls back after an error.
+
+        Raises:
+            PostgresUnreachable: nobody answers there within `connect_timeout`.
+            PostgresLoginFailed: the server does not accept user, password or database.
+
+        """
+        with postgres_errors(self._shown), self.open() as connection:
+            yield connection
+
+    def open(self) -> psycopg.Connection[Any]:
+        """Open a connection for the caller to close; errors of psycopg come as they are."""
+        connection = psycopg.connect(self.conninfo, autocommit=True)
+        try:
+            connection.execute("; ".join(self.session))
+            connection.autocommit = False
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement in a transaction of its own; gives the number of rows it touched, -1 where there is none."""
+        with self.connect() as connection:
+            return connection.execute(sql.encode(), parameters or None).rowcount
+
+    def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a query and give all its rows, as psycopg makes them: for small answers."""
+        with self.connect() as connection:
+            return connection.execute(sql.encode(), parameters or None).fetchall()
+
+
+def _is_conninfo(url: str) -> bool:
+    try:
+        conninfo_to_dict(url)
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _masked(url: str) -> str:
+    """The parts of a URL that may be seen, as a URL."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    user = parts.get("user", "")
+    secret = ":***" if parts.get("password") else ""
+    port = f":{parts['port']}" if "port" in parts else ""
+    at = "@" if user or secret else ""
+    return f"postgresql://{user}{secret}{at}{parts.get('host', '')}{port}/{parts.get('dbname', '')}"
