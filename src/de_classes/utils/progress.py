@@ -39,8 +39,8 @@ class ProgressDisplay:
     starts, commits and ends, and in between at most one each `every_seconds`, by the time of the events.
 
     It writes to standard error unless given a stream; `live` decides for or against the terminal's kind of display
-    where a look at the stream would decide wrongly. Retries are told by clients, which know of no stream, so they are counted
-    together.
+    where a look at the stream would decide wrongly. Retries are told by clients, which know of no stream, so they are
+    counted together.
     """
 
     def __init__(self, file: TextIO | None = None, *, live: bool | None = None, every_seconds: float = 5.0) -> None:
@@ -122,7 +122,8 @@ class ProgressDisplay:
         return sys.stderr if self._file is None else self._file
 
     def _drawn(self) -> Any:
-        from rich.table import Table  # noqa: PLC0415 -- importing this module stays light
+        from rich.console import Group  # noqa: PLC0415 -- importing this module stays light
+        from rich.table import Table  # noqa: PLC0415 -- likewise
         from rich.text import Text  # noqa: PLC0415 -- likewise
 
         table = Table.grid(padding=(0, 2))
@@ -131,9 +132,8 @@ class ProgressDisplay:
         with self._lock:
             for passage in self._passages.values():
                 table.add_row(*map(Text, passage.cells))
-            if self._retries.count:
-                table.add_row(Text(self._retries.told, style="yellow"))
-        return table
+            retries = [Text(self._retries.told, style="yellow", no_wrap=True)] if self._retries.count else []
+        return Group(table, *retries)
 
 
 @dataclass(slots=True)
@@ -173,7 +173,7 @@ class _Passage:
     @property
     def state(self) -> str:
         if self.splits > 1:
-            return f"split {min(self.splits_done + 1, self.splits)} of {self.splits}"
+            return f"{self.splits_done} of {self.splits} splits"
         return "under way"
 
     @property
