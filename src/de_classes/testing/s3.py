@@ -20,7 +20,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
-import boto3
+import boto3  # type: ignore[import-untyped]  # it has no stubs
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -165,7 +165,7 @@ class S3Server:
 class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 -- werkzeug names it so
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ARG002 -- werkzeug's signature
         logging.getLogger(__name__).debug(message, *args)
 
 
@@ -223,7 +223,7 @@ def _refusal(environ: Mapping[str, Any], method: str, uri: str, secrets: Mapping
     key, date, region, service, end = told["Credential"].split("/")
     if key not in secrets:
         return "InvalidAccessKeyId"
-    scope = "/".join([date, region, service, end])
+    scope = f"{date}/{region}/{service}/{end}"
     request = _canonical(environ, method, uri, told["SignedHeaders"])
     digest = hashlib.sha256(request.encode()).hexdigest()
     signed = "\n".join(["AWS4-HMAC-SHA256", environ["HTTP_X_AMZ_DATE"], scope, digest])

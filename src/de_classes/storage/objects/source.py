@@ -28,9 +28,10 @@ class DatasetSource:
     """The datasets in the folder `prefix` of a store, each a stream of its name.
 
     A position is the last commit that was read: `{"commit": 12, "id": "..."}`. Planning since a position gives the
-    files that later commits added. If one of them replaced the dataset, or the commit of that number has another id (the
-    dataset was removed and made anew), what was read before does not exist any more: the plan then holds the whole
-    present state, from the last replacement on, and a consumer that must not keep the old rows loads with mode replace.
+    files that later commits added. If one of them replaced the dataset, or the commit of that number has another id
+    (the dataset was removed and made anew), what was read before does not exist any more: the plan then holds the whole
+    present state, from the last replacement on. A consumer that must not keep the old rows loads with mode replace,
+    or merges.
 
     Args:
         store: where the datasets are.

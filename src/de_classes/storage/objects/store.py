@@ -57,8 +57,8 @@ class ObjectStore(ABC):
     def put(self, key: str, data: Buffer, *, create_only: bool = False, if_match: str | None = None) -> ObjectInfo:
         """Write an object; over what is there unless a condition says otherwise.
 
-        When the answer of a server is lost, the put is tried again on the way, and a condition may then fail because the
-        first one succeeded: who depends on it looks at what is there, as the commit log does.
+        When the answer of a server is lost, the put is tried again on the way, and a condition may then fail because
+        the first one succeeded: who depends on it looks at what is there, as the commit log does.
 
         Args:
             key: its name.
