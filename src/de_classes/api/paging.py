@@ -82,8 +82,10 @@ class SinglePage:
         """The one state there is."""
         return {}
 
-    def ask(self, state: PageState) -> Ask:  # noqa: ARG002 -- the protocol's
+    def ask(self, state: PageState) -> Ask:
         """Ask as the resource says."""
+        if state:
+            raise _foreign_state(state)
         return Ask()
 
     def after(self, state: PageState, page: Page) -> PageState | None:  # noqa: ARG002 -- the protocol's
@@ -198,7 +200,7 @@ class NextLink:
     def ask(self, state: PageState) -> Ask:
         """The link, which has all parameters in it."""
         link = state.get("link")
-        if not isinstance(link, str | None):
+        if set(state) - {"link"} or not isinstance(link, str | None):
             raise _foreign_state(state)
         return Ask(link=link)
 

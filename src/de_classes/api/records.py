@@ -81,8 +81,6 @@ class RecordConverter:
             ValueNotHeld: a value that its column cannot hold; `table`, `column` and `row` (in the page) say which.
 
         """
-        if not records:
-            return _empty(self.schema)
         try:
             return self._converted(records)
         except _Unfit as first:
@@ -382,10 +380,6 @@ def _offsets(values: list[Any], width: Any) -> pa.Array[Any]:
     offsets = np.zeros(len(values) + 1, width)
     np.cumsum(np.fromiter(map(len, values), width, len(values)), out=offsets[1:])
     return pa.array(offsets)
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
 def _join(path: str, name: str) -> str:

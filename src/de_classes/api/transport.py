@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx2
 
@@ -15,6 +16,8 @@ from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
 from .messages import Response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .messages import Request
 
 __all__ = ["HttpTransport"]
@@ -23,8 +26,9 @@ __all__ = ["HttpTransport"]
 class HttpTransport:
     """Sends requests over a pool of connections that is opened on first use, once per process.
 
-    Safe to share between threads, and picklable: the copy opens a pool of its own. It follows no redirects and knows no
-    credentials; that is the client's part.
+    Safe to share between threads, and picklable: the copy opens a pool of its own. Connections are closed by `close()`,
+    or when nobody holds the transport any more, as in a worker that has read its split. It follows no redirects and
+    knows no credentials; that is the client's part.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class HttpTransport:
         self.connect_timeout_seconds = connect_timeout_seconds
         self.max_connections = max_connections
         self._opening = threading.Lock()
-        self._pool: tuple[int, httpx2.Client] | None = None
+        self._pool: _Pool | None = None
 
     def __call__(self, request: Request) -> Response:
         """Send, and read the answer whole.
@@ -81,19 +85,20 @@ class HttpTransport:
     def close(self) -> None:
         """Close the connections; the next request would open them again."""
         with self._opening:
-            if self._pool is not None and self._pool[0] == os.getpid():
-                self._pool[1].close()
-            self._pool = None
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.end()
 
     def _client(self) -> httpx2.Client:
         # A forked child must not use its parent's sockets, hence the process id.
         pool = self._pool
-        if pool is not None and pool[0] == os.getpid():
-            return pool[1]
+        if pool is not None and pool.process == os.getpid():
+            return pool.client
         with self._opening:
-            if self._pool is None or self._pool[0] != os.getpid():
-                self._pool = (os.getpid(), self._opened())
-            return self._pool[1]
+            if self._pool is None or self._pool.process != os.getpid():
+                client, process = self._opened(), os.getpid()
+                self._pool = _Pool(client, process, weakref.finalize(self, _close, client, process))
+            return self._pool.client
 
     def _opened(self) -> httpx2.Client:
         try:
@@ -113,6 +118,19 @@ class HttpTransport:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (self.timeout_seconds, self.connect_timeout_seconds, self.max_connections)
+
+
+class _Pool(NamedTuple):
+    """Open connections, the process that they belong to, and what closes them, once."""
+
+    client: httpx2.Client
+    process: int
+    end: Callable[[], object]
+
+
+def _close(client: httpx2.Client, process: int) -> None:
+    if process == os.getpid():
+        client.close()
 
 
 def _rebuilt(timeout: float, connect_timeout: float, max_connections: int) -> HttpTransport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlencode
 
@@ -232,7 +234,7 @@ class ShopProcess:
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "de_classes.testing.shop", *self._arguments]
         process = subprocess.Popen(  # noqa: S603 -- our own module, with numbers for arguments
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_importable()
         )
         self._process = process
         self._url = process.stdout.readline().strip() if process.stdout else ""
@@ -248,6 +250,12 @@ class ShopProcess:
         if process is not None:
             process.terminate()
             process.communicate()
+
+
+def _importable() -> dict[str, str]:
+    """An environment in which Python finds this package, also when it runs from a checkout without being installed."""
+    root = str(Path(__file__).parents[3])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
 
 
 def _whole(asked: Asked, name: str, default: int, *, least: int = 0, most: int = 2**62) -> int:
