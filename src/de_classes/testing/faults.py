@@ -53,9 +53,11 @@ def fault_environment(point: str | None = None, nth: int = 1, log: Path | None =
 
     """
     if point is not None and point not in POINTS:
-        raise ConfigurationError(f"fault point {point!r}", "there is no such point",
-    f"Choose from {', '.join(POINTS)}.")
-    variables = {} if point is None else {"DE_CLASSES_FAULT": f"{point}:{nth}"} return variables if log is None else {**variables, "DE_CLASSES_FAULT_LOG": str(log)}
+        raise ConfigurationError(
+            f"fault point {point!r}", "there is no such point", f"Choose from {', '.join(POINTS)}."
+        )
+    variables = {} if point is None else {"DE_CLASSES_FAULT": f"{point}:{nth}"}
+    return variables if log is None else {**variables, "DE_CLASSES_FAULT_LOG": str(log)}
 
 
 def read_log(log: Path) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def read_log(log: Path) -> tuple[str, ...]:
     return tuple(log.read_text(encoding="utf-8").split()) if log.exists() else ()
 
 
-def run_until_killed(
+def run_until_killed(  # noqa: PLR0913 -- a command, a moment, and what any command may need
     command: Sequence[str],
     point: str,
     nth: int = 1,
