@@ -319,8 +319,6 @@ def _sum_runs(words: Hashes, counts: Counts, lengths: Counts, kind: str) -> Hash
 
 
 def _lists(array: Any) -> Hashes:
-    if pt.is_list_view(array.type) or pt.is_large_list_view(array.type):
-        array = array.cast(pa.large_list(array.type.value_field))
     if pt.is_fixed_size_list(array.type):
         size = array.type.list_size
         lengths = np.full(len(array), size, np.int64)
@@ -328,6 +326,16 @@ def _lists(array: Any) -> Hashes:
     else:
         lengths, elements = _runs(array, array.values)
     return _fold(hash_values(elements), _places(lengths), lengths, lengths, "list")
+
+
+def _list_views(array: Any) -> Hashes:
+    """Views may lie anywhere in the elements, overlap, and leave some out."""
+    lengths = array.sizes.to_numpy().astype(np.int64)
+    lengths[array.is_null().to_numpy(zero_copy_only=False)] = 0
+    places = _places(lengths)
+    at = np.repeat(array.offsets.to_numpy().astype(np.int64), lengths) + places
+    elements: pa.Array[Any] = array.values.take(pa.array(at))
+    return _fold(hash_values(elements), places, lengths, lengths, "list")
 
 
 def _runs(array: Any, values: pa.Array[Any]) -> tuple[Counts, pa.Array[Any]]:
@@ -386,7 +394,7 @@ _HASHERS: list[tuple[Callable[[pa.DataType], bool], Callable[[Any], Hashes]]] = 
     (pt.is_struct, _structs),
     (pt.is_map, _maps),
     (lambda type_: pt.is_list(type_) or pt.is_large_list(type_) or pt.is_fixed_size_list(type_), _lists),
-    (lambda type_: pt.is_list_view(type_) or pt.is_large_list_view(type_), _lists),
+    (lambda type_: pt.is_list_view(type_) or pt.is_large_list_view(type_), _list_views),
     (pt.is_dictionary, _dictionaries),
     (pt.is_run_end_encoded, _run_ends),
     (lambda type_: isinstance(type_, pa.BaseExtensionType), _extensions),
