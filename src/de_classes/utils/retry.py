@@ -10,6 +10,7 @@ process, which write to standard output when structlog is installed, while here 
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["RetryOn", "RetryPolicy"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger("de_classes")
 
 RetryOn: TypeAlias = "tuple[type[Exception], ...] | Callable[[Exception], bool | float]"
 """What is worth another attempt: exception classes, or a function of the exception that answers False (it is not), True
@@ -115,5 +118,14 @@ class RetryPolicy:
                     raise
                 cause = str(error) or type(error).__name__
             if observer is not None:
-                observer(Retried(at=datetime.now(UTC), name=name, attempt=failures, wait_seconds=wait, cause=cause))
+                _tell(
+                    observer, Retried(at=datetime.now(UTC), name=name, attempt=failures, wait_seconds=wait, cause=cause)
+                )
             sleep(wait)
+
+
+def _tell(observer: Observer, event: Retried) -> None:
+    try:
+        observer(event)
+    except Exception:  # noqa: BLE001 -- whatever an observer does must not stop the work
+        _log.exception("observer %r failed on Retried", observer)

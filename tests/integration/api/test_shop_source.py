@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from de_classes.api import ApiSource, NextLink, Resource, TokenLogin
+from de_classes.api import ApiClient, ApiSource, NextLink, Resource, TokenLogin
 from de_classes.contracts import Retried
-from de_classes.errors import AuthenticationFailed, ConfigurationError, InvalidAnswer
+from de_classes.errors import ApiUnreachable, AuthenticationFailed, ConfigurationError, InvalidAnswer
 from de_classes.testing.contract import SourceContract
 from de_classes.testing.http import ScriptedServer, json_reply
 from de_classes.testing.shop import CUSTOMERS, ORDERS, USER, Shop, ShopProcess, ShopServer, Trouble, shop_source
@@ -204,19 +203,17 @@ def test_a_shop_process_does_not_outlive_its_starter() -> None:
         "import sys, time\n"
         "from de_classes.testing.shop import ShopProcess\n"
         "with ShopProcess(10) as server:\n"
-        "    print(server._process.pid, flush=True)\n"
+        "    print(server.url, flush=True)\n"
         "    time.sleep(60)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as starter:  # noqa: S603 -- our own program
+    command = [sys.executable, "-c", program]
+    # The server inherits standard error: it reaches its end when both are gone.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as starter:  # noqa: S603 -- our own program
         assert starter.stdout is not None
-        pid = int(starter.stdout.readline())
-        server = os.pidfd_open(pid)
-        starter.send_signal(signal.SIGKILL)
-        starter.wait()
-        try:
-            import select  # noqa: PLC0415 -- only here
-
-            assert select.select([server], [], [], 10)[0], "the server is still there"
-        finally:
-            os.close(server)
+        url = starter.stdout.readline().decode().strip()
+        assert url.startswith("http://127.0.0.1:")
+        starter.kill()
+        starter.communicate(timeout=20)
+    with ApiClient(url, retry=RetryPolicy(attempts=1)) as client, pytest.raises(ApiUnreachable):
+        client.get_json("/orders")

@@ -120,6 +120,16 @@ def test_tells_the_observer_before_each_wait() -> None:
     assert told[0].at.tzinfo is not None
 
 
+def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """What an observer raises is logged, and the attempts go on."""
+
+    def broken(_: Event) -> None:
+        raise RuntimeError("no disk")
+
+    assert _call(RetryPolicy(), Flaky(ConnectionError()), VirtualTime(), observer=broken) == "done"
+    assert "no disk" in caplog.text
+
+
 @given(
     failures=st.integers(1, 10_000),
     draw=st.floats(0, 1),
