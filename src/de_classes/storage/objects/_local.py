@@ -85,7 +85,8 @@ class LocalFolder:
             with self._told(key):
                 path = self._path(key)
                 with suppress(FileNotFoundError, NotADirectoryError), locked(path.parent):
-                    path.unlink()
+                    if not path.is_dir():
+                        path.unlink()
                 self._prune(path.parent)
 
     def sink(self, key: str, expected_bytes: int) -> LocalSink:

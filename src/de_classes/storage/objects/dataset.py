@@ -46,13 +46,13 @@ class Dataset:
         """The commits that make up the state as of one: from the last that replaced."""
         return self._with_last(newest.base, newest)
 
-    def since(self, newest: Commit, number: int, commit_id: str) -> Sequence[Commit]:
-        """The commits after the one of this number and id: see DatasetSource for what a replacement changes."""
+    def since(self, newest: Commit, number: int, commit_id: str) -> Sequence[Commit] | None:
+        """The commits after the one of this number and id; None where that one is no part of the present state."""
         if (number, commit_id) == (newest.number, newest.id):
             return []
         if newest.base <= number < newest.number and self.log.read(number).id == commit_id:
             return self._with_last(number + 1, newest)
-        return self.state(newest)
+        return None
 
     def batches(self, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
         """The rows of the last commit's state, in batches of about that much memory."""

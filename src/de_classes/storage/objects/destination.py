@@ -15,6 +15,7 @@ import msgspec
 from de_classes.contracts import Mode, Receipt
 from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, Overtaken, StoreError
 from de_classes.storage.objects._keys import check_prefix, join
+from de_classes.storage.objects._nullability import relaxed, relaxed_schema
 from de_classes.storage.objects.dataset import dataset_of
 from de_classes.storage.objects.log import (
     Commit,
@@ -329,12 +330,14 @@ class Change:
         )
 
     def _schema(self, newest: Commit | None) -> pa.Schema | None:
-        coming = self.schema if self.schema is not None else None
+        coming = self.schema
         known = newest.schema if newest is not None else None
+        declared = self.load.stream.schema
+        declared = None if declared is None else relaxed_schema(declared)
         if self.load.mode is Mode.REPLACE:
-            return coming or self.load.stream.schema or known
+            return coming or declared or known
         if coming is None and known is None:
-            return self.load.stream.schema
+            return declared
         return united(known, coming, self.load.dataset.url)
 
 
@@ -349,13 +352,14 @@ class _Taken:
 
     def records(self, batches: Iterator[Batch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
+            records = relaxed(batch.records)
             if self._schema is None:
-                self._schema = batch.records.schema
+                self._schema = records.schema
                 united(self._expected, self._schema, self._subject)  # better told now than after hours of writing
-            self._rows += batch.records.num_rows
+            self._rows += records.num_rows
             if batch.position is not None:
                 self._position = batch.position
-            yield batch.records
+            yield records
 
     def receipt(self, files: Sequence[DataFile]) -> Receipt:
         written = sum(file.rows for file in files)

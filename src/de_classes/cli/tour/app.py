@@ -1,0 +1,85 @@
+"""The tour's command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from de_classes.errors import DeClassesError
+
+from .options import TourOptions
+
+__all__ = ["main"]
+
+EPILOG = """
+Examples:
+
+python src/main.py   - the whole tour, with parts that are started here
+
+python src/main.py --days 1   - let a day pass in the shop, then take only what is new
+
+python src/main.py --orders 1000000 --fresh   - begin anew with a larger shop
+
+python src/main.py --postgres-url postgresql://user:password@host/db --store-url s3://bucket/prefix   - on servers of yours
+"""
+
+INTERRUPTED = 130
+"""What shells give for a command that Ctrl-C ended: 128 and the number of SIGINT."""
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command(epilog=EPILOG)
+def tour(  # noqa: PLR0913 -- a command line has as many options as it has
+    *,
+    orders: Annotated[int | None, typer.Option(help="Orders in the shop on its first day.  [default: 20000]")] = None,
+    seed: Annotated[int | None, typer.Option(help="What the shop's data and its troubles follow from.  [default: 1]")] = None,
+    days: Annotated[int, typer.Option(help="Let so many days pass in the shop before the tour.")] = 0,
+    postgres_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DE_CLASSES_POSTGRES_URL", help="A PostgreSQL to use.  [default: one is started in the folder]"
+        ),
+    ] = None,
+    store_url: Annotated[
+        str | None,
+        typer.Option(help="s3://bucket/prefix (keys and endpoint from AWS_* variables) or a folder."),
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the tour keeps what it starts.")] = Path(".de-classes/tour"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier tours moved, and begin anew.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    log: Annotated[Path | None, typer.Option(help="Write the workflow log here, one JSON object a line.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Move a small shop's tables from its API to Parquet, to PostgreSQL, through SQL and back to Parquet, and prove it.
+
+    Each run takes only what is new, whenever the last one ended and however.
+    """
+    from .tour import take  # noqa: PLC0415 -- --help and mistakes need not wait for the libraries
+
+    options = TourOptions(folder, orders, seed, days, postgres_url, store_url, fresh)
+    del debug
+    take(options, as_json=as_json, log=log)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Take the tour; the exit code is 0 when the proof holds, 2 for a mistake of the user's, 1 for a failure."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments, prog_name="main.py", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("\nInterrupted. Nothing is half done: run it again, and it goes on from here.", err=True)
+        return INTERRUPTED
+    except DeClassesError as error:
+        if "--debug" in arguments:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    return 0

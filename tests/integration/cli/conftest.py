@@ -1,0 +1,60 @@
+"""The tour as a command, run as its users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Tour:
+    """A tour in a folder of its own."""
+
+    folder: Path
+    options: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The words of the command line."""
+        main = str(ROOT / "src" / "main.py")
+        return [sys.executable, "-W", "error", main, "--folder", str(self.folder), *self.options, *arguments]
+
+    def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        done = subprocess.run(  # noqa: S603 -- our own command
+            self.command(*arguments),
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done
+
+    def result(self, *arguments: str) -> dict[str, Any]:
+        """Run it to its end, and read what it says to programs; the proof must hold."""
+        found: dict[str, Any] = json.loads(self.run("--json", *arguments).stdout)
+        assert found["holds"] is True
+        return found
+
+
+def rows(result: dict[str, Any]) -> dict[str, int]:
+    """Rows by pipeline."""
+    return {pipeline["name"]: pipeline["rows"] for pipeline in result["pipelines"]}
+
+
+@pytest.fixture
+def tour(tmp_path: Path, postgres_url: str) -> Tour:
+    """A tour over the tests' PostgreSQL, which saves starting one each time."""
+    return Tour(tmp_path / "tour", ["--postgres-url", postgres_url])
