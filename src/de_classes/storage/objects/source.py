@@ -29,9 +29,8 @@ class DatasetSource:
 
     A position is the last commit that was read: `{"commit": 12, "id": "..."}`. Planning since a position gives the
     files that later commits added. If one of them replaced the dataset, or the commit of that number has another id
-    (the dataset was removed and made anew), what was read before does not exist any more: the plan then holds the whole
-    present state, from the last replacement on. A consumer that must not keep the old rows loads with mode replace,
-    or merges.
+    (the dataset was removed and made anew), what was read before does not exist any more: the plan is then `anew`, with
+    the whole present state from the last replacement on, which pipelines load with the mode replace only.
 
     Args:
         store: where the datasets are.
@@ -73,13 +72,15 @@ class DatasetSource:
             raise DatasetError(
                 dataset.url, "there is no dataset here: it has no commits", f"There are: {self._names()}."
             )
-        commits = dataset.state(newest) if since is None else dataset.since(newest, *_taken(since, dataset.url))
+        later = None if since is None else dataset.since(newest, *_taken(since, dataset.url))
+        commits = dataset.state(newest) if later is None else later
         schema = newest.schema if newest.schema is not None else pa.schema([])
         splits: list[Split] = [
             DatasetSplit(dataset, tuple(file for _, file in files), schema, self._batch_bytes, _named(files))
             for files in _grouped(listed(commits), self._split_bytes)
         ]
-        yield Plan(splits, {"commit": newest.number, "id": newest.id})
+        anew = since is not None and later is None
+        yield Plan(splits, {"commit": newest.number, "id": newest.id}, anew=anew)
 
     def _names(self) -> str:
         names = [folder.rpartition("/")[2] for folder in self._store.folders(self._prefix)]
