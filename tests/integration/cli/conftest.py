@@ -31,7 +31,7 @@ class Tour:
 
     def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
-        done = subprocess.run(  # noqa: S603 -- our own command
+        done = subprocess.run(
             self.command(*arguments),
             env={**os.environ, **self.env},
             capture_output=True,

@@ -46,7 +46,7 @@ def test_with_nothing_given_it_starts_everything_itself(tmp_path: Path) -> None:
     commands = tour.result()["look"]
     assert len(commands) == 3
     for command in commands:
-        looked = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)  # noqa: S602 -- as the user pastes it
+        looked = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)
         assert looked.returncode == 0, looked.stderr
         assert looked.stdout.strip() not in {"", "[]", "None"}
 
@@ -132,7 +132,7 @@ def test_two_tours_in_one_folder_do_not_meet(tour: Tour) -> None:
     """While one tour is under way, a second in the same folder is refused."""
     log = tour.folder.parent / "reached"
     env = {**os.environ, **fault_environment(log=log)}
-    with subprocess.Popen(tour.command("--orders", "20000"), env=env, stdout=-3, stderr=-3) as running:  # noqa: S603 -- our own command
+    with subprocess.Popen(tour.command("--orders", "20000"), env=env, stdout=-3, stderr=-3) as running:
         _wait_for(log, "api.page.read")
         assert "is running already" in tour.run(expect=2).stderr
         assert running.wait(120) == 0
@@ -142,9 +142,7 @@ def test_ctrl_c_says_that_nothing_is_lost(tour: Tour) -> None:
     """An interrupted tour ends at once with 130 and one line; the next one ends with the same proof."""
     log = tour.folder.parent / "reached"
     env = {**os.environ, **fault_environment(log=log)}
-    running = subprocess.Popen(  # noqa: S603 -- our own command
-        tour.command("--orders", "30000"), env=env, stdout=-3, stderr=subprocess.PIPE, text=True
-    )
+    running = subprocess.Popen(tour.command("--orders", "30000"), env=env, stdout=-3, stderr=subprocess.PIPE, text=True)
     _wait_for(log, "api.page.read", times=5)
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=60)
@@ -174,10 +172,11 @@ def test_help_shows_examples(tmp_path: Path) -> None:
 def test_a_newcomer_runs_it_from_a_fresh_clone(tmp_path: Path) -> None:
     """Clone, `make run`: with nothing but Python, git and make, the tour ends with its proof."""
     clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)  # noqa: S603, S607 -- as the newcomer types it
-    plain = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS"}}
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    ours = {"VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL"}
+    plain = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
-        ["make", "run", "ARGS=--orders 300"],  # noqa: S607 -- as the newcomer types it
+        ["make", "run", "ARGS=--orders 300"],
         cwd=clone,
         env=plain,
         capture_output=True,

@@ -239,7 +239,7 @@ class Scattered(Executor):
         future: Future[Any] = Future()
         try:
             future.set_result(pickle.loads(pickle.dumps(fn(*args, **kwargs))))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- as an executor does
             future.set_exception(error)
         return future
 

@@ -37,7 +37,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def tour(  # noqa: PLR0913 -- a command line has as many options as it has
     *,
     orders: Annotated[int | None, typer.Option(help="Orders in the shop on its first day.  [default: 20000]")] = None,
-    seed: Annotated[int | None, typer.Option(help="What the shop's data and its troubles follow from.  [default: 1]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="What the shop's data and its troubles follow from.  [default: 1]")
+    ] = None,
     days: Annotated[int, typer.Option(help="Let so many days pass in the shop before the tour.")] = 0,
     postgres_url: Annotated[
         str | None,

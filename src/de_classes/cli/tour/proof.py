@@ -1,7 +1,7 @@
 """The proof: at every hop the same rows with the same values, or the tour fails.
 
-The shop itself is asked for the truth, past its API and past every pipeline; then each place where a table came to rest is
-read back whole. Each reading ends in a count and an order-independent checksum of the values.
+The shop itself is asked for the truth, past its API and past every pipeline; then each place where a table came to rest
+is read back whole. Each reading ends in a count and an order-independent checksum of the values.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from de_classes.storage.objects import DatasetSource
 from de_classes.storage.postgres import PostgresSource
 from de_classes.testing.shop import Shop
 from de_classes.transforms import apply
-from de_classes.utils.checksum import Checksum, TableChecksum, checksum
+from de_classes.utils.checksum import TableChecksum, checksum
 
 from .steps import CUSTOMERS_TO_LAKE, KEYS, LINES_TO_WAREHOUSE, ORDERS_TO_LAKE, ORDERS_TO_WAREHOUSE
 from .world import LAKE, MIRROR, SCHEMA
 
 if TYPE_CHECKING:
+    from de_classes.utils.checksum import Checksum
     from collections.abc import Iterator, Mapping, Sequence
 
     from de_classes.contracts import Source
@@ -144,7 +145,7 @@ class _Orders:
     def update(self, batch: pa.RecordBatch) -> None:
         self.orders.update(apply(ORDERS_TO_WAREHOUSE, batch))
         self.lines.update(apply(LINES_TO_WAREHOUSE, batch))
-        self._add_revenue(batch.filter(pc.not_equal(batch["status"], "cancelled")))
+        self._add_revenue(batch.filter(pc.not_equal(batch["status"], pa.scalar("cancelled"))))
 
     def _add_revenue(self, batch: pa.RecordBatch) -> None:
         lines = batch["lines"]
@@ -156,7 +157,7 @@ class _Orders:
             "units": pa.array(units),
             "revenue": batch["total"],
         }
-        sums = [("currency", "count"), ("units", "sum"), ("revenue", "sum")]
+        sums: Any = [("currency", "count"), ("units", "sum"), ("revenue", "sum")]
         for row in pa.table(columns).group_by(["day", "currency"]).aggregate(sums).to_pylist():
             known = self._days[row["day"], row["currency"]]
             for n, value in enumerate((row["currency_count"], row["units_sum"], row["revenue_sum"])):

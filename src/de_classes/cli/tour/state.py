@@ -71,9 +71,12 @@ def _kept(file: Path) -> ShopState | None:
 
 def _refuse_another_shop(options: TourOptions, kept: ShopState) -> None:
     asked = {"--orders": (options.orders, kept.orders), "--seed": (options.seed, kept.seed)}
-    problems = [f"{name} is {has} there, not {wants}" for name, (wants, has) in asked.items() if wants not in {None, has}]
+    problems = [
+        f"{name} is {has} there, not {wants}" for name, (wants, has) in asked.items() if wants not in {None, has}
+    ]
     if problems:
         raise ConfigurationError(
-            f"the tour in {options.folder}", "; ".join(problems), "Leave the option out to go on, or begin anew: --fresh"
+            f"the tour in {options.folder}",
+            "; ".join(problems),
+            "Leave the option out to go on, or begin anew: --fresh",
         )
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,7 +35,12 @@ __all__ = [
     "pipelines",
 ]
 
-KEYS = {"customers": ["id"], "orders": ["id"], "order_lines": ["order_id", "line"], "daily_revenue": ["day", "currency"]}
+KEYS = {
+    "customers": ["id"],
+    "orders": ["id"],
+    "order_lines": ["order_id", "line"],
+    "daily_revenue": ["day", "currency"],
+}
 
 CUSTOMER_COLUMNS = ("id", "name", "email", "birthday", "newsletter", "points")
 ORDER_COLUMNS = (
@@ -49,14 +54,15 @@ CUSTOMERS_TO_LAKE = (
 )
 
 
-def count_lines(orders: pa.RecordBatch) -> pa.Array:
+def count_lines(orders: pa.RecordBatch) -> pa.Array[Any]:
     """How many lines each order has."""
-    return pc.list_value_length(orders["lines"])
+    lengths: pa.Array[Any] = pc.list_value_length(orders["lines"])
+    return lengths
 
 
 def explode_lines(orders: pa.RecordBatch) -> pa.RecordBatch:
     """One row for each line of each order, numbered within its order from 1."""
-    lines = orders["lines"]
+    lines: Any = orders["lines"]
     parents = pc.list_parent_indices(lines)
     first = pc.subtract(lines.offsets, lines.offsets[0])
     numbers = pc.subtract(pa.array(range(1, len(parents) + 1), pa.int32()), pc.take(first, parents))

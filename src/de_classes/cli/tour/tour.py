@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from de_classes.contracts import Event, Observer, Retried
+from de_classes.contracts import Retried
 from de_classes.utils.progress import ProgressDisplay
 from de_classes.utils.workflow_log import WorkflowLog
 
@@ -17,9 +17,11 @@ from .proof import prove
 from .report import Finished, TourReport, show, show_json
 from .state import exclusive, settle
 from .steps import pipelines
-from .world import World, open_world
+from .world import open_world
 
 if TYPE_CHECKING:
+    from .world import World
+    from de_classes.contracts import Event, Observer
     from pathlib import Path
 
     from .options import TourOptions

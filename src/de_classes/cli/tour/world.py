@@ -6,12 +6,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from de_classes.storage.objects import LocalStore, ObjectStore, open_store
+from de_classes.storage.objects import LocalStore, open_store
 from de_classes.storage.postgres import PostgresClient
 from de_classes.testing.postgres import EmbeddedPostgres
 from de_classes.testing.shop import ShopProcess
 
 if TYPE_CHECKING:
+    from de_classes.storage.objects import ObjectStore
     from collections.abc import Iterator
 
     from .options import TourOptions

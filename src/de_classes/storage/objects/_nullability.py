@@ -16,7 +16,7 @@ __all__ = ["relaxed", "relaxed_schema"]
 def relaxed_schema(schema: pa.Schema) -> pa.Schema:
     """The schema with the fields of all structs nullable; the same object if it is so already."""
     fields = [field.with_type(_relaxed(field.type)) for field in schema]
-    return schema if fields == list(schema) else pa.schema(fields, schema.metadata)
+    return schema if fields == list(schema) else pa.schema(fields).with_metadata(schema.metadata)
 
 
 def relaxed(batch: pa.RecordBatch) -> pa.RecordBatch:
