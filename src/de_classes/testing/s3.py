@@ -144,6 +144,11 @@ class S3Server:
         """Answer such requests with a status, such as 503, instead of doing anything."""
         return self._misbehave(_Misbehaviour(method, path, status, times))
 
+    def forgive(self) -> None:
+        """Forget what was still to go wrong."""
+        with self._manners.lock:
+            self._manners.misbehaviours.clear()
+
     def _misbehave(self, wrong: _Misbehaviour) -> Callable[[], int]:
         with self._manners.lock:
             self._manners.misbehaviours.append(wrong)

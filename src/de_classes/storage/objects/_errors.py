@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "BeyondEnd",
     "beyond_end",
     "bucket_missing",
     "no_links",
@@ -80,8 +81,12 @@ def precondition_failed(subject: str) -> PreconditionFailed:
     )
 
 
-def beyond_end(subject: str) -> StoreError:
-    return StoreError(subject, "the range begins behind the object's end", "Ask head() for its size.")
+class BeyondEnd(StoreError):
+    """Bytes were asked for that the object does not have."""
+
+
+def beyond_end(subject: str) -> BeyondEnd:
+    return BeyondEnd(subject, "the range begins behind the object's end", "Ask head() for its size.")
 
 
 def bucket_missing(bucket: str) -> BucketNotFound:

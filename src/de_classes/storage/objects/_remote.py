@@ -13,7 +13,7 @@ import obstore
 
 from de_classes.errors import ObjectNotFound, StoreError, StoreUnreachable
 from de_classes.storage.objects._backend import ObjectInfo
-from de_classes.storage.objects._errors import translated
+from de_classes.storage.objects._errors import BeyondEnd, translated
 from de_classes.storage.objects._keys import check_key
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ class Ranges(io.RawIOBase):
             offset = 0
         data = self._window[offset : offset + end - self._at]
         if len(data) != end - self._at:
-            raise StoreError(self._remote.url(self._key), "the object is shorter than it should be", "")
+            raise BeyondEnd(self._remote.url(self._key), "the object is shorter than it should be", "Open it again.")
         self._at = end
         return data
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, SchemaMismatch, StoreError, UnknownType
+from de_classes.errors import (
+    ConfigurationError,
+    CountMismatch,
+    DatasetError,
+    ObjectNotFound,
+    SchemaMismatch,
+    StoreError,
+    UnknownType,
+)
+from de_classes.storage.objects._errors import BeyondEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -90,12 +99,12 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
     """Read a file in batches of about `batch_bytes`, with the columns, order and metadata of `schema`.
 
     Raises:
-        DatasetError: the file is no Parquet, is shorter than `size`, or does not have the columns.
+        DatasetError: the file is gone, is no Parquet, is shorter than `size`, or does not have the columns.
         CountMismatch: it does not have `rows` rows.
 
     """
     read = 0
-    with store.open_reader(key, size=size) as raw, _readable(store, key):
+    with _readable(store, key), store.open_reader(key, size=size) as raw:
         metadata = pq.read_metadata(raw)
         _count(store, key, "its footer counts", metadata.num_rows, rows)
         file = _opened(raw, metadata, 4 * batch_bytes)
@@ -157,7 +166,7 @@ def _write_file(store: ObjectStore, key: str, first: pa.Table, groups: Iterator[
             group = next(groups, None) if sink.tell() < target else None
         writer.close()
     file = WrittenFile(key, rows, sink.info.size, memory, f"sha256:{hashed.digest()}")
-    with store.open_reader(key, size=file.bytes) as raw, _readable(store, key):
+    with _readable(store, key), store.open_reader(key, size=file.bytes) as raw:
         _count(store, key, "its footer counts", pq.read_metadata(raw).num_rows, rows)
     return file
 
@@ -229,7 +238,9 @@ def _count(store: ObjectStore, key: str, told: str, rows: int, expected: int) ->
 def _readable(store: ObjectStore, key: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except ObjectNotFound as error:
+        raise DatasetError(f"{store.url}/{key}", "the file is gone", "Restore it, or load it anew.") from error
+    except (pa.ArrowException, OSError, EOFError, BeyondEnd) as error:
         raise DatasetError(
             f"{store.url}/{key}", "the file is no Parquet that can be read", "Restore the file as it was written."
         ) from error

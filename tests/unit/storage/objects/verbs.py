@@ -166,7 +166,14 @@ class StoreVerbs:
         store.put("a", data)
         plain = io.BytesIO(data)
         with store.open_reader("a") as file:
-            for offset, whence, size in [(0, 0, 10), (0, 1, 70_000), (5, 1, 1), (-8, 2, 99), (9, 0, 200_000), (3, 0, 2)]:
+            for offset, whence, size in [
+                (0, 0, 10),
+                (0, 1, 70_000),
+                (5, 1, 1),
+                (-8, 2, 99),
+                (9, 0, 200_000),
+                (3, 0, 2),
+            ]:
                 assert file.seek(offset, whence) == plain.seek(offset, whence)
                 assert file.read(size) == plain.read(size)
                 assert file.tell() == plain.tell()

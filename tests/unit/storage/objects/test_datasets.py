@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from de_classes.contracts import Destination, Mode, Source, Stream
+from de_classes.errors import ConfigurationError, DatasetError
+from de_classes.storage.objects import Dataset, DatasetDestination, DatasetSource, LocalStore, MemoryStore, ObjectStore
+from de_classes.testing.contract import DestinationContract, ReadBack, SourceContract
+from tests.unit.storage.objects.datasets import ORDERS, DatasetBehaviour, leftovers, loaded, some, written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+class TestOnLocal(DatasetBehaviour):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ObjectStore:
+        return LocalStore(tmp_path / "root")
+
+
+class TestInMemory(DatasetBehaviour):
+    @pytest.fixture
+    def store(self) -> ObjectStore:
+        return MemoryStore()
+
+
+class ContractOfDestinations(DestinationContract):
+    modes = frozenset({Mode.APPEND, Mode.REPLACE})
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ObjectStore:
+        return LocalStore(tmp_path / "root")
+
+    @pytest.fixture
+    def destination(self, store: ObjectStore) -> Destination:
+        return DatasetDestination(store, "lake")
+
+    @pytest.fixture
+    def read_back(self, store: ObjectStore) -> ReadBack:
+        def read(name: str) -> pa.Table | None:
+            dataset = Dataset(store, f"lake/{name}")
+            return None if dataset.log.newest() is None else pa.table(dataset)
+
+        return read
+
+    @pytest.fixture
+    def leftovers(self, store: ObjectStore) -> Callable[[], Sequence[str]]:
+        return lambda: leftovers(store)
+
+
+class ContractOfSources(SourceContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ObjectStore:
+        return LocalStore(tmp_path / "root")
+
+    @pytest.fixture
+    def source(self, store: ObjectStore) -> Source:
+        destination = DatasetDestination(store, "lake")
+        loaded(destination, some(1, 2, 3), some(4))
+        loaded(destination, some(5).select(["name", "id"]), pipeline="another")
+        return DatasetSource(store, "lake", split_bytes=1)
+
+
+class TestDestinationContractOnLocal(ContractOfDestinations):
+    pass
+
+
+class TestDestinationContractInMemory(ContractOfDestinations):
+    @pytest.fixture
+    def store(self) -> ObjectStore:
+        return MemoryStore()
+
+    def test_loads_and_receipts_pickle(self, destination: Destination) -> None:  # type: ignore[override]
+        """Memory cannot be sent to another process, and a load says so."""
+        with destination.begin("p", ORDERS, Mode.APPEND) as load, pytest.raises(ConfigurationError):
+            pickle.dumps(load)
+
+
+class TestSourceContractOnLocal(ContractOfSources):
+    pass
+
+
+class TestSourceContractInMemory(ContractOfSources):
+    @pytest.fixture
+    def store(self) -> ObjectStore:
+        return MemoryStore()
+
+    def test_splits_pickle(self, source: Source, stream: Stream) -> None:
+        """Memory cannot be sent to another process, and a split says so."""
+        with source.plan(stream, None) as plan, pytest.raises(ConfigurationError):
+            pickle.dumps(plan.splits[0])
+
+
+def test_datasets_may_lie_at_the_top(tmp_path: Path) -> None:
+    """Without a prefix, the datasets are the folders of the store itself."""
+    store = LocalStore(tmp_path)
+    destination = DatasetDestination(store)
+    with destination.begin("p", ORDERS, Mode.APPEND) as load:
+        written(load, some(8), named="unused")
+        load.commit(written(load, some(1)), {"day": 1})
+    (tmp_path / "no dataset").mkdir()
+    assert [stream.name for stream in DatasetSource(store).streams()] == ["orders"]
+    assert pa.table(Dataset(LocalStore(tmp_path / "orders"), ""))["id"].to_pylist() == [1]
+    assert {path.name for path in (tmp_path / "orders").iterdir()} == {"_commits", "data"}
+
+
+def test_a_folder_without_commits_is_no_dataset(tmp_path: Path) -> None:
+    """Reading where nothing was committed is told, not answered with no rows."""
+    with pytest.raises(DatasetError, match="no dataset here"):
+        pa.table(Dataset(LocalStore(tmp_path), "orders"))
+
+
+def test_sizes_must_be_sizes() -> None:
+    """Sizes of nothing are the user's mistake, seen before anything moves."""
+    with pytest.raises(ConfigurationError):
+        DatasetDestination(MemoryStore(), target_file_bytes=0)
+    with pytest.raises(ConfigurationError):
+        DatasetSource(MemoryStore(), batch_bytes=0)
