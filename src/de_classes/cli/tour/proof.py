@@ -26,10 +26,10 @@ from .steps import CUSTOMERS_TO_LAKE, KEYS, LINES_TO_WAREHOUSE, ORDERS_TO_LAKE, 
 from .world import LAKE, MIRROR, SCHEMA
 
 if TYPE_CHECKING:
-    from de_classes.utils.checksum import Checksum
     from collections.abc import Iterator, Mapping, Sequence
 
     from de_classes.contracts import Source
+    from de_classes.utils.checksum import Checksum
 
     from .state import ShopState
     from .world import World

@@ -81,9 +81,7 @@ class TourReport:
         return {
             "lake": f"{self.store_url}/{LAKE}",
             "warehouse": f"schema {SCHEMA} of "
-            + (
-                "the database given" if self.options.postgres_url else f"the database in {self.options.folder}/postgres"
-            ),
+            + ("the database given" if self.options.postgres_url else f"the one in {self.options.folder}/postgres"),
             "mirror": f"{self.store_url}/{MIRROR}",
         }
 

@@ -92,7 +92,8 @@ DAILY_REVENUE = (
     f"DELETE FROM {SCHEMA}.daily_revenue",
     f"""
     INSERT INTO {SCHEMA}.daily_revenue
-    SELECT (created_at AT TIME ZONE 'UTC')::date, currency, count(DISTINCT id), sum(quantity), sum(quantity * unit_price)
+    SELECT (created_at AT TIME ZONE 'UTC')::date, currency,
+           count(DISTINCT id), sum(quantity), sum(quantity * unit_price)
     FROM {SCHEMA}.orders JOIN {SCHEMA}.order_lines ON order_id = id
     WHERE status <> 'cancelled'
     GROUP BY 1, 2""",

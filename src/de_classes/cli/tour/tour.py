@@ -20,11 +20,12 @@ from .steps import pipelines
 from .world import open_world
 
 if TYPE_CHECKING:
-    from .world import World
-    from de_classes.contracts import Event, Observer
     from pathlib import Path
 
+    from de_classes.contracts import Event, Observer
+
     from .options import TourOptions
+    from .world import World
 
 __all__ = ["take"]
 

@@ -12,8 +12,9 @@ from de_classes.testing.postgres import EmbeddedPostgres
 from de_classes.testing.shop import ShopProcess
 
 if TYPE_CHECKING:
-    from de_classes.storage.objects import ObjectStore
     from collections.abc import Iterator
+
+    from de_classes.storage.objects import ObjectStore
 
     from .options import TourOptions
     from .state import ShopState
@@ -29,8 +30,8 @@ SCHEMA = "de_classes_tour"
 TROUBLES = ("--rate429", "0.02", "--rate500", "0.02", "--drop", "0.02", "--slow", "0.02")
 """Of a hundred requests to the shop, eight meet trouble; which ones follows from the seed."""
 
-TOKEN_SECONDS = "3"
-"""Logins end while the tour is under way."""
+LOGIN_LASTS = "3"
+"""Seconds: logins end while the tour is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def open_world(options: TourOptions, shop: ShopState) -> Iterator[World]:
         postgres = PostgresClient(url)
         if options.fresh:
             _clear(store, postgres)
-        troubles = (*TROUBLES, "--trouble-seed", str(shop.seed), "--token-seconds", TOKEN_SECONDS)
+        troubles = (*TROUBLES, "--trouble-seed", str(shop.seed), "--token-seconds", LOGIN_LASTS)
         api = parts.enter_context(ShopProcess(shop.orders, seed=shop.seed, day=shop.day, options=troubles))
         yield World(api.url, store, postgres, embedded)
 
