@@ -24,7 +24,7 @@ python src/main.py --days 1   - let a day pass in the shop, then take only what 
 
 python src/main.py --orders 1000000 --fresh   - begin anew with a larger shop
 
-python src/main.py --postgres-url postgresql://user:password@host/db --store-url s3://bucket/prefix   - on servers of yours
+python src/main.py --postgres-url postgresql://user:password@host/db --store-url s3://bucket/prefix   - on yours
 """
 
 INTERRUPTED = 130

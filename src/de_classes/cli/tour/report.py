@@ -93,7 +93,8 @@ class TourReport:
             _python(
                 "import pyarrow",
                 "from de_classes.storage.objects import Dataset, open_store",
-                f"print(pyarrow.table(Dataset(open_store({store!r}), '{MIRROR}/daily_revenue')).slice(0, 5).to_pylist())",
+                f"revenue = pyarrow.table(Dataset(open_store({store!r}), '{MIRROR}/daily_revenue'))",
+                "print(revenue.slice(0, 5).to_pylist())",
             ),
             _python(*self._asking(sql)),
             _python(
