@@ -81,7 +81,7 @@ def precondition_failed(subject: str) -> PreconditionFailed:
     )
 
 
-class BeyondEnd(StoreError):
+class BeyondEnd(StoreError):  # noqa: N818 -- as all errors of this package
     """Bytes were asked for that the object does not have."""
 
 

@@ -1,7 +1,8 @@
 """Null structs with fields that must not be null, which Arrow knows and its Parquet writer refuses.
 
-Below a null struct there are no values, yet pyarrow's writer counts the empty places of such a field as nulls and fails. A
-dataset therefore declares the fields of structs nullable; columns themselves and the items of lists keep what they say.
+Below a null struct there are no values, yet pyarrow's writer counts the empty places of such a field as nulls and
+fails. A dataset therefore declares the fields of structs nullable; columns themselves and the items of lists keep what
+they say.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def relaxed(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _relaxed(kind: Any) -> pa.DataType:
     if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_relaxed(field.type)).with_nullable(True) for field in kind])
+        return pa.struct([field.with_type(_relaxed(field.type)).with_nullable(nullable=True) for field in kind])
     if pa.types.is_list(kind):
         return pa.list_(kind.value_field.with_type(_relaxed(kind.value_type)))
     if pa.types.is_large_list(kind):

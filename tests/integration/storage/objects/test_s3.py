@@ -170,13 +170,18 @@ def test_a_failed_upload_takes_its_parts_back(s3_server: S3Server, s3_store: Obj
     if how == "refused":
         s3_server.failing("PUT", "partNumber=2", 403)
     expected = AccessDenied if how == "refused" else ZeroDivisionError
-    with pytest.raises(expected), s3_store.open_writer("big") as file:
-        for _ in range(3):
-            file.write(piece)
-        if how == "aborted":
-            file.abort()
-        if how != "refused":
-            raise ZeroDivisionError
+
+    def upload() -> None:
+        with s3_store.open_writer("big") as file:
+            for _ in range(3):
+                file.write(piece)
+            if how == "aborted":
+                file.abort()
+            if how != "refused":
+                raise ZeroDivisionError
+
+    with pytest.raises(expected):
+        upload()
     assert keys(s3_store) == []
     assert s3_server.unfinished_uploads(bucket_of(s3_store)) == []
 

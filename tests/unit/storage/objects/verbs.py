@@ -144,9 +144,14 @@ class StoreVerbs:
             assert file.tell() == 5
             assert keys(store) == []
         assert (store.get("a"), file.info.size) == (b"12345", 5)
-        with pytest.raises(ZeroDivisionError), store.open_writer("b") as file:
-            file.write(b"12")
-            raise ZeroDivisionError
+
+        def fails() -> None:
+            with store.open_writer("b") as file:
+                file.write(b"12")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fails()
         aborted = store.open_writer("c")
         aborted.write(b"x")
         aborted.abort()
