@@ -88,7 +88,9 @@ class TestDerive:
         assert Derive({"m": pc.field("n") + 1})(batch)["m"].equals(pa.array(np.arange(1, 300_001)))
 
     @pytest.mark.parametrize(
-        "values", [pa.chunked_array([[1], [2]]), np.array([1, 2]), Streamed([1], [2]), Streamed([1, 2])], ids=str
+        "values",
+        [pa.chunked_array([[1], [2]]), np.array([1, 2]), Streamed([1], [2]), Streamed([1, 2])],
+        ids=["chunked", "numpy", "streamed in two", "streamed in one"],
     )
     def test_functions_may_return_other_typed_arrays(self, values: Any) -> None:
         """Chunked arrays, numpy arrays and series that speak Arrow become columns."""
