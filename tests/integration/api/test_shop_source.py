@@ -209,7 +209,7 @@ def test_a_shop_process_does_not_outlive_its_starter() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", program]
     # The server inherits standard error: it reaches its end when both are gone.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as starter:  # noqa: S603 -- our own program
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as starter:
         assert starter.stdout is not None
         url = starter.stdout.readline().decode().strip()
         assert url.startswith("http://127.0.0.1:")

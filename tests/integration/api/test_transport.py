@@ -143,7 +143,7 @@ def test_a_used_client_goes_to_a_process(method: str) -> None:
 def test_closing_twice_and_opening_again() -> None:
     """A closed client opens its connections again when it is asked."""
     with ScriptedServer([json_reply(1), json_reply(2)]) as server:
-        client = pickle.loads(pickle.dumps(ApiClient(server.url)))  # noqa: S301 -- our own pickle
+        client = pickle.loads(pickle.dumps(ApiClient(server.url)))
         client.close()
         assert client.get_json("/x") == 1
         client.close()

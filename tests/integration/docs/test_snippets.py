@@ -23,7 +23,7 @@ SNIPPETS = [
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippet_runs(snippet: str, tmp_path: Path) -> None:
     """A reader who pastes it into an empty folder sees it work."""
-    done = subprocess.run(  # noqa: S603 -- our own documentation
+    done = subprocess.run(
         [sys.executable, "-W", "error", "-c", snippet],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
