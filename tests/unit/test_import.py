@@ -51,8 +51,23 @@ def test_importing_takes_next_to_nothing() -> None:
 
 @pytest.mark.parametrize(
     "package",
-    """api cli configs pipelines storage storage.objects storage.postgres testing transforms utils contracts errors
-    utils.faults utils.progress utils.workflow_log""".split(),
+    [
+        "api",
+        "cli",
+        "configs",
+        "pipelines",
+        "storage",
+        "storage.objects",
+        "storage.postgres",
+        "testing",
+        "transforms",
+        "utils",
+        "contracts",
+        "errors",
+        "utils.faults",
+        "utils.progress",
+        "utils.workflow_log",
+    ],
 )
 def test_no_package_loads_what_is_not_used(package: str) -> None:
     """Packages, contracts, errors and observers load no heavy module before one of their names is used."""
