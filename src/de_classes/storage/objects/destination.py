@@ -55,7 +55,8 @@ class DatasetDestination:
         store: where the datasets go. It must keep to `If-None-Match`, and is asked before the first load.
         prefix: the folder of the datasets' folders.
         target_file_bytes: a new file is begun when one has become this long.
-        row_group_bytes: rows are collected up to this much memory and written as one row group.
+        row_group_bytes: rows are collected up to this much memory and written as one row group. A worker takes about
+            four times as much.
 
     """
 
@@ -65,7 +66,7 @@ class DatasetDestination:
         prefix: str = "",
         *,
         target_file_bytes: int = 256 << 20,
-        row_group_bytes: int = 64 << 20,
+        row_group_bytes: int = 32 << 20,
     ) -> None:
         self._store, self._prefix = store, check_prefix(prefix)
         self._sizes = ParquetSizes(file=target_file_bytes, row_group=row_group_bytes)
@@ -203,7 +204,7 @@ class DatasetLoad:
         try:
             self.dataset.log.append(change.after)
         except Overtaken:
-            if not self._is_committed():
+            if not self._is_committed(files, position):
                 raise
         reach("dataset.commit.after")
         self._clean({file.key for file in files})
@@ -237,10 +238,12 @@ class DatasetLoad:
             )
         return files
 
-    def _is_committed(self) -> bool:
-        """Whether it is this very load that ended the epoch: its answer was lost, and it is asked to commit again."""
+    def _is_committed(self, files: Sequence[DataFile], position: Position | None) -> bool:
+        """Whether it is this very load that ended the epoch, with just this: it is asked to commit the same again."""
         ended = self.dataset.log.of_epoch(self.pipeline, self.folders.epoch)
-        return ended is not None and ended.id == self.id
+        if ended is None or ended.id != self.id:
+            return False
+        return (ended.files, ended.pipelines[self.pipeline].position) == (tuple(files), position)
 
     def _clean(self, listed: set[str]) -> None:
         """Remove what loads of this and earlier epochs wrote and can never commit. What fails now is done next time."""

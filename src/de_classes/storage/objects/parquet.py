@@ -42,7 +42,7 @@ class ParquetSizes:
 
     file: int = 256 << 20
     """A file is ended when it is at least this long; it is longer by less than a row group."""
-    row_group: int = 64 << 20
+    row_group: int = 32 << 20
     """Rows are collected up to this much memory, and then written as one row group."""
     batch: int = 16 << 20
     """About how much memory a batch takes that is read."""
@@ -81,10 +81,10 @@ def write_parquet(
 
     """
     written: list[WrittenFile] = []
-    groups = _row_groups(batches, sizes.row_group)
+    groups = _Groups(_row_groups(batches, sizes.row_group))
     try:
-        while (first := next(groups, None)) is not None:
-            written.append(_write_file(store, name(), first, groups, sizes.file))
+        while groups.more():
+            written.append(_write_file(store, name(), groups, sizes.file))
     except BaseException:
         # The failure itself is what to tell; what cannot be removed now is nobody's, and goes with the next commit.
         with suppress(StoreError):
@@ -132,10 +132,16 @@ def _row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Tab
             kept.append(piece)
             size += piece.nbytes
             if size >= most:
-                yield pa.Table.from_batches(kept, schema)
-                kept, size = [], 0
+                size = 0
+                yield _emptied(kept, schema)
     if kept:
-        yield pa.Table.from_batches(kept, schema)
+        yield _emptied(kept, schema)
+
+
+def _emptied(kept: list[pa.RecordBatch], schema: pa.Schema | None) -> pa.Table:
+    table = pa.Table.from_batches(kept, schema)
+    kept.clear()
+    return table
 
 
 def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
@@ -153,22 +159,45 @@ def _distinct(schema: pa.Schema) -> pa.Schema:
     return schema
 
 
-def _write_file(store: ObjectStore, key: str, first: pa.Table, groups: Iterator[pa.Table], target: int) -> WrittenFile:
+def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> WrittenFile:
     rows = memory = 0
     with store.open_writer(key) as sink:
         hashed = _Hashed(sink)
-        with _storable(first.schema, store, key):
-            writer = pq.ParquetWriter(pa.PythonFile(hashed, mode="w"), first.schema, compression=_COMPRESSION)
-        group: pa.Table | None = first
-        while group is not None:
-            writer.write_table(group, row_group_size=group.num_rows)
-            rows, memory = rows + group.num_rows, memory + group.nbytes
-            group = next(groups, None) if sink.tell() < target else None
+        with _storable(groups.schema, store, key):
+            writer = pq.ParquetWriter(pa.PythonFile(hashed, mode="w"), groups.schema, compression=_COMPRESSION)
+        while not rows or (sink.tell() < target and groups.more()):
+            added, size = groups.write_next(writer)
+            rows, memory = rows + added, memory + size
         writer.close()
     file = WrittenFile(key, rows, sink.info.size, memory, f"sha256:{hashed.digest()}")
     with _readable(store, key), store.open_reader(key, size=file.bytes) as raw:
         _count(store, key, "its footer counts", pq.read_metadata(raw).num_rows, rows)
     return file
+
+
+class _Groups:
+    """Row groups to come. Holds one at most, and none while the next is collected: they are what takes memory."""
+
+    def __init__(self, groups: Iterator[pa.Table]) -> None:
+        self._groups = groups
+        self._next: pa.Table | None = None
+        self.schema = pa.schema([])
+
+    def more(self) -> bool:
+        """Whether there is another; fetches it."""
+        if self._next is None:
+            self._next = next(self._groups, None)
+            if self._next is not None:
+                self.schema = self._next.schema
+        return self._next is not None
+
+    def write_next(self, writer: pq.ParquetWriter) -> tuple[int, int]:
+        """Write the one that `more` fetched, and say its rows and its bytes of memory."""
+        group, self._next = self._next, None
+        if group is None:
+            raise ValueError("there is no row group: ask more() first")
+        writer.write_table(group, row_group_size=group.num_rows)
+        return group.num_rows, group.nbytes
 
 
 class _Hashed(io.RawIOBase):

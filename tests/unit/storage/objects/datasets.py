@@ -284,6 +284,8 @@ class DatasetBehaviour:
             load.commit(receipts, {"day": 1})
             loaded(destination, some(2), pipeline="another")
             load.commit(receipts, {"day": 1})
+            with pytest.raises(Overtaken):
+                load.commit(written(load, some(3), named="more"), {"day": 1})
         assert taken(source)[0] == [1, 2]
 
     def test_receipts_are_checked(self, destination: DatasetDestination) -> None:
