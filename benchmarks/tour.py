@@ -3,8 +3,8 @@
 
 usage: benchmarks/tour.py [--runs 3] [ORDERS ...]        100000 and 1000000 unless given
 
-Each run is a fresh tour in a temporary folder, with a database of its own, in a process of its own. Printed are medians; peak
-memory is that of the process that moves the data (neither the shop's nor PostgreSQL's).
+Each run is a fresh tour in a temporary folder, with a database of its own, in a process of its own. Printed are
+medians; peak memory is that of the process that moves the data (neither the shop's nor PostgreSQL's).
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ def tour(orders: int) -> dict[str, Any]:
     """One fresh tour; what it says of itself."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(MAIN), "--orders", str(orders), "--folder", folder, "--json"]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 -- our own command
-        result: dict[str, Any] = json.loads(done.stdout)
-        return result
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 --
+        our own command result: dict[str, Any] = json.loads(done.stdout) return result
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from de_classes.contracts import (
 )
 from de_classes.errors import ConfigurationError, DeClassesError, StreamRestarted
 from de_classes.transforms.chain import apply
+from de_classes.transforms.fingerprint import fingerprint
 from de_classes.utils.faults import reach
 
 from .carry import Limit
@@ -165,7 +166,8 @@ class _Passage:
                 "its source was replaced since the last run, and rows loaded before may no longer be part of it",
                 "Load it once with mode='replace'.",
             )
-        staged = {split.id: load.staged[split.id] for split in plan.splits if split.id in load.staged}
+        ids = _ids(plan, self.task.transforms)
+        staged = {piece: load.staged[piece] for piece in ids if piece in load.staged}
         if not self.commits:
             self.told.of(StreamStarted, since=self.position, splits=len(plan.splits), staged=len(staged))
         workers = SplitWorkers(self.executor, self.task.transforms, load, self.told)
@@ -173,7 +175,7 @@ class _Passage:
             receipts, ended = self._beginning(plan, workers)
             reached = receipts[0].position if receipts else None
         else:
-            receipts, ended = _everything(plan, workers, staged), True
+            receipts, ended = _everything(ids, workers, staged), True
             reached = plan.position
         if not any(receipt.rows for receipt in receipts):
             reached = reached or self.position
@@ -210,12 +212,18 @@ class _Passage:
         self.told.of(Committed, position=position, rows=rows, bytes=size)
 
 
-def _everything(plan: Plan, workers: SplitWorkers, staged: dict[str, Receipt]) -> list[Receipt]:
+def _ids(plan: Plan, transforms: Sequence[Transform]) -> dict[str, Split]:
+    """The splits, by the ids under which they are written: what is written follows from the transforms as well."""
+    print_of_transforms = fingerprint(transforms)
+    return {f"{split.id}|{print_of_transforms}": split for split in plan.splits}
+
+
+def _everything(ids: dict[str, Split], workers: SplitWorkers, staged: dict[str, Receipt]) -> list[Receipt]:
     """Carry every split that is not there yet; receipts in the order of the plan."""
     receipts = dict(staged)
-    for receipt in workers.carry_all(split for split in plan.splits if split.id not in staged):
+    for receipt in workers.carry_all((piece, split) for piece, split in ids.items() if piece not in staged):
         receipts[receipt.split_id] = receipt
-    return [receipts[split.id] for split in plan.splits]
+    return [receipts[piece] for piece in ids]
 
 
 def _with_schema(task: Task) -> Stream:

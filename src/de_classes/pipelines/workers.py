@@ -62,15 +62,16 @@ class SplitWorkers:
             self._submit(split, split_id, limit)
             return next(self._finished())
 
-    def carry_all(self, splits: Iterable[Split]) -> Iterator[Receipt]:
-        """Carry every split, a bounded number at a time; receipts come as they are ready."""
+    def carry_all(self, splits: Iterable[tuple[str, Split]]) -> Iterator[Receipt]:
+        """Carry every split, under the id beside it, a bounded number at a time; receipts come as they are ready."""
         # Executors of the standard library tell how many workers they have by this name only.
         window = 2 * getattr(self._executor, "_max_workers", IN_FLIGHT // 2)
         waiting = iter(splits)
         with self._giving_up_on_failure():
             while True:
-                while len(self._running) < window and (split := next(waiting, None)) is not None:
-                    self._submit(split, split.id, None)
+                while len(self._running) < window and (piece := next(waiting, None)) is not None:
+                    split_id, split = piece
+                    self._submit(split, split_id, None)
                 if not self._running:
                     return
                 for carried in self._finished():

@@ -1,0 +1,86 @@
+"""Fingerprints of transforms."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from de_classes.transforms import Cast, Derive, Filter, Select, compose
+from de_classes.transforms.fingerprint import fingerprint
+
+
+def scaled(batch: pa.RecordBatch, *, by: int = 2) -> pa.RecordBatch:
+    return pa.record_batch({"n": pc.multiply(batch["n"], by)})
+
+
+def multiplied(by: int) -> Any:
+    def multiply(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return scaled(batch, by=by)
+
+    return multiply
+
+
+def one(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.slice(1)
+
+
+def two(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.slice(2)
+
+
+CASES = {
+    "nothing": [],
+    "a": [Select("a")],
+    "b": [Select("b")],
+    "a and b": [Select("a"), Select("b")],
+    "composed": [compose(Select("a"), Select("b"))],
+    "cast": [Cast({"a": pa.int8()})],
+    "cast wider": [Cast({"a": pa.int16()})],
+    "filter": [Filter(pc.field("a") > 1)],
+    "filter more": [Filter(pc.field("a") > 2)],
+    "derive": [Derive({"c": pc.field("a")})],
+    "derive by a function": [Derive({"c": one})],
+    "derive by another": [Derive({"c": two})],
+    "function": [scaled],
+    "partial": [partial(scaled, by=3)],
+    "another partial": [partial(scaled, by=4)],
+    "closure": [multiplied(3)],
+    "another closure": [multiplied(4)],
+    "a constant": [one],
+    "another constant": [two],
+}
+
+
+def test_no_two_are_alike() -> None:
+    """Whatever differs in its settings, its code or what it closes over has another fingerprint."""
+    prints = {name: fingerprint(transforms) for name, transforms in CASES.items()}
+    assert len(set(prints.values())) == len(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_the_same_in_another_process(name: str) -> None:
+    """A later run, in a process of its own, finds the same fingerprint."""
+    script = "import sys; from tests.unit.transforms.test_fingerprint import *; print(fingerprint(CASES[sys.argv[1]]))"
+    done = subprocess.run([sys.executable, "-c", script, name], capture_output=True, text=True, check=True, env=_env())
+    assert done.stdout.strip() == fingerprint(CASES[name])
+
+
+def _env() -> dict[str, str]:
+    return {"PYTHONPATH": ":".join(filter(None, sys.path)), "PYTHONHASHSEED": "7"}
+
+
+def test_what_cannot_be_told_is_never_the_same() -> None:
+    """Two objects that only show their addresses might do anything, so they count as different."""
+
+    class Opaque:
+        def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+            return batch
+
+    first, second = Opaque(), Opaque()
+    assert fingerprint([first]) != fingerprint([second])
