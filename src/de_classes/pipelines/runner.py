@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Position,
         Receipt,
         Source,
+        Split,
         Stream,
         Transform,
     )
