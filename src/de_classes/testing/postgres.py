@@ -321,7 +321,9 @@ def _call(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
 
 def _programs(place: _Place) -> Path:
     """The folder with initdb and pg_ctl, of the version that the server's files were made with, or else the newest."""
-    found = {_version(folder)[0]: folder for folder in _installed().glob("pginstall*/bin") if (folder / "initdb").exists()}
+    found = {
+        _version(folder)[0]: folder for folder in _installed().glob("pginstall*/bin") if (folder / "initdb").exists()
+    }
     version_file = place.cluster / "PG_VERSION"
     wanted = int(version_file.read_text(encoding="utf-8")) if version_file.exists() else max(found, default=0)
     if wanted not in found:

@@ -75,7 +75,9 @@ class PostgresClient:
         """What libpq needs in order to connect, password included: not to be shown."""
         url = self._url.reveal()
         if not _is_conninfo(url):
-            raise ConfigurationError(repr(self), "the URL is not one of libpq's", "postgresql://user:password@host/database")
+            raise ConfigurationError(
+                repr(self), "the URL is not one of libpq's", "postgresql://user:password@host/database"
+            )
         timeout = max(1, round(self.connect_timeout))
         return make_conninfo(url, application_name=self.application_name, connect_timeout=timeout)
 

@@ -19,7 +19,8 @@ MAX_BYTES = 63
 
 _HASH_DIGITS = 10
 
-_PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^".\s][^".]*?))\s*')
+_PLAIN = re.compile(r'[^".\s](?:[^".]*[^".\s])?')
+_PART = re.compile(rf'\s*(?:"((?:[^"]|"")*)"|({_PLAIN.pattern}))\s*')
 
 
 def shortened(name: str) -> str:
@@ -40,7 +41,9 @@ def quoted(name: str) -> str:
 
     """
     if not name or "\0" in name:
-        raise ConfigurationError(f"name {name!r}", "PostgreSQL has no names that are empty or contain NUL", "Rename it.")
+        raise ConfigurationError(
+            f"name {name!r}", "PostgreSQL has no names that are empty or contain NUL", "Rename it."
+        )
     return '"' + shortened(name).replace('"', '""') + '"'
 
 
@@ -78,6 +81,5 @@ class TableName:
 
     def __str__(self) -> str:
         return ".".join(
-            part if _PART.fullmatch(part) and '"' not in part else '"' + part.replace('"', '""') + '"'
-            for part in (self.schema, self.table)
+            part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"' for part in (self.schema, self.table)
         )

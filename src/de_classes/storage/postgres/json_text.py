@@ -1,0 +1,65 @@
+"""Structs and lists of them as JSON text, a whole column at a time, so that jsonb holds what they hold."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .arrow_values import Array, row_of_value
+from .copy_text import Refuse, joined, plain, text_of
+
+__all__ = ["json_text"]
+
+_CONTROLS = {chr(code): json.dumps(chr(code))[1:-1] for code in range(1, 0x20)}
+
+
+def json_text(array: Array, refuse: Refuse) -> Array:
+    """Give every value as JSON; NULL becomes `null`.
+
+    Raises:
+        ValueNotHeld: NaN and infinities, which are no numbers in JSON, and NUL, which jsonb has no character for.
+
+    """
+    array = plain(array)
+    if isinstance(array, pa.StructArray):
+        spelled = _objects(array, refuse)
+    elif isinstance(array, pa.ListArray):
+        values = json_text(array.flatten(), lambda at, what: refuse(row_of_value(array, at), what))
+        spelled = joined(array, values, "[", "]")
+    else:
+        spelled = _scalars(array, refuse)
+    return pc.fill_null(spelled, "null")
+
+
+def _objects(array: pa.StructArray, refuse: Refuse) -> Array:
+    pieces: list[Array | str] = []
+    for n, field in enumerate(array.type):
+        pieces += [("," if n else "{") + json.dumps(field.name, ensure_ascii=False) + ":"]
+        pieces += [json_text(pc.struct_field(array, [n]), refuse)]
+    whole = pc.binary_join_element_wise(*pieces, "}", "")
+    return pc.if_else(array.is_null(), pa.scalar(None, pa.string()), whole)
+
+
+def _scalars(array: Array, refuse: Refuse) -> Array:
+    type_ = array.type
+    if pa.types.is_floating(type_):
+        odd = pc.index(pc.is_finite(array), False).as_py()
+        if odd >= 0:
+            raise refuse(odd, "NaN or an infinity, which JSON")
+    text = text_of(array, refuse)
+    if pa.types.is_string(type_):
+        text = _escaped(text)
+    if pa.types.is_string(type_) or pa.types.is_temporal(type_):
+        zone = "Z" if pa.types.is_timestamp(type_) and type_.tz else ""
+        return pc.binary_join_element_wise('"', text, f'{zone}"', "")
+    return text
+
+
+def _escaped(text: Array) -> Array:
+    text = pc.replace_substring(pc.replace_substring(text, "\\", "\\\\"), '"', '\\"')
+    if pc.any(pc.match_substring_regex(text, "[\x01-\x1f]")).as_py():
+        for control, escape in _CONTROLS.items():
+            text = pc.replace_substring(text, control, escape)
+    return text

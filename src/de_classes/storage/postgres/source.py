@@ -1,0 +1,171 @@
+"""Tables and queries of PostgreSQL as streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from de_classes.contracts import Batch, Plan, Stream
+from de_classes.errors import ConfigurationError, TableNotFound, UnknownType
+
+from .catalogue import columns_of, table_in_catalogue
+from .client import PostgresClient
+from .copy_binary import CopyBinaryReader
+from .described import Described, Snapshot
+from .identifiers import TableName
+from .read import AdbcReader, QueryReader, Selection
+from .types import refuse_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import psycopg
+
+    from de_classes.configs.secrets import Secret
+    from de_classes.contracts import Position
+
+__all__ = ["PostgresSource", "PostgresSplit", "Strategy"]
+
+Strategy: TypeAlias = Literal["adbc", "copy_binary"]
+
+_READERS: Mapping[str, QueryReader] = {"adbc": AdbcReader(), "copy_binary": CopyBinaryReader()}
+
+
+@dataclass(frozen=True)
+class PostgresSplit:
+    """A range of a table's pages, or the whole of something, under the snapshot that its plan keeps open."""
+
+    id: str
+    client: PostgresClient
+    selection: Selection
+    reader: QueryReader
+
+    def read(self) -> Iterator[Batch]:
+        """Read it over a connection of its own; a batch at least, perhaps without rows."""
+        for records in self.reader.read(self.client, self.selection):
+            yield Batch(records)
+
+
+class PostgresSource:
+    """Reads tables, views and queries whole, each under one snapshot, in splits that run in parallel.
+
+    `tables` are names such as `orders`, `public.orders` or `"Odd Schema"."Table"`; their streams are called after the table
+    alone, or as a mapping of stream to table says. `queries` maps streams to SELECT statements. A table is cut into pieces
+    of about `split_bytes` on disk; queries, views, partitioned tables and tables with children are one piece each.
+
+    Every run reads everything: `since` is not looked at, and the position only records the snapshot. What has changed is
+    found by merging or replacing in the destination.
+
+    A query must give the same rows each time it is run under one snapshot, so no random() or clock_timestamp().
+    `strategy` is "adbc", or "copy_binary" for the slow reference in Python.
+    """
+
+    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
+        self,
+        client: PostgresClient | str | Secret,
+        *,
+        tables: Sequence[str] | Mapping[str, str] = (),
+        queries: Mapping[str, str] | None = None,
+        strategy: Strategy | QueryReader = "adbc",
+        split_bytes: int = 64 * 2**20,
+    ) -> None:
+        self.client = client if isinstance(client, PostgresClient) else PostgresClient(client)
+        self.tables = _named(tables)
+        self.queries = {name: query.strip().rstrip(";").rstrip() for name, query in (queries or {}).items()}
+        self.split_bytes = split_bytes
+        wrong = [f"stream {name!r} is given twice" for name in self.tables if name in self.queries]
+        wrong += [f"query {name!r} is empty" for name, query in self.queries.items() if not query]
+        if split_bytes < 1:
+            wrong.append(f"split_bytes={split_bytes} (must be above 0)")
+        if isinstance(strategy, str) and strategy not in _READERS:
+            wrong.append(f"strategy={strategy!r} (must be one of {', '.join(_READERS)})")
+        if not self.tables and not self.queries:
+            wrong.append("neither tables nor queries are given")
+        if wrong:
+            raise ConfigurationError("PostgresSource", "; ".join(wrong), "Give tables=[...] or queries={name: SELECT}.")
+        self.reader = _READERS[strategy] if isinstance(strategy, str) else strategy
+
+    def __repr__(self) -> str:
+        return f"PostgresSource({self.client!r}, streams={[*self.tables, *self.queries]})"
+
+    def streams(self) -> Sequence[Stream]:
+        """Ask the server for columns and primary keys.
+
+        Raises:
+            TableNotFound: no such table or view, or the user may not see it.
+            UnknownType: columns of types that are not in the type table.
+
+        """
+        with self.client.connect() as connection:
+            return [self._described(connection, name).stream for name in (*self.tables, *self.queries)]
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:  # noqa: ARG002 -- every run reads everything
+        """Export a snapshot, which lives as long as the context, and cut the table's pages into ranges under it."""
+        with self.client.connect() as connection:
+            connection.autocommit = True
+            name = self.tables.get(stream.name)
+            lock = name is not None and _has_rows_of_its_own(connection, name)
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            if name is not None and lock:
+                # TRUNCATE and rewriting empty a table for old snapshots too, so they must wait; the lock comes before
+                # the snapshot is taken.
+                connection.execute(f"LOCK TABLE {name.sql} IN ACCESS SHARE MODE".encode())
+            described = self._described(connection, stream.name)
+            snapshot = Snapshot.export(connection)
+            yield Plan(list(self._splits(described, snapshot)), {"snapshot": snapshot.content})
+
+    def _described(self, connection: psycopg.Connection[Any], stream: str) -> Described:
+        if stream in self.queries:
+            query = self.queries[stream]
+            columns = tuple(columns_of(connection, query))
+            described = Described(stream, f"query {stream!r}", f"({query}\n) AS query", columns)
+        elif stream in self.tables:
+            name = self.tables[stream]
+            table = table_in_catalogue(connection, name)
+            if table is None:
+                raise TableNotFound(f"table {name}", f"it is not in {self.client.address}", _CHECK, sqlstate="42P01")
+            described = Described(stream, str(name), name.sql, table.columns, table, connection.info.server_version)
+        else:
+            raise ConfigurationError(f"stream {stream!r}", f"{self!r} does not offer it")
+        if not described.columns:
+            raise UnknownType(described.subject, "it has no columns", "Leave it out.", columns=[])
+        refuse_unknown(described.subject, described.columns)
+        return described
+
+    def _splits(self, described: Described, snapshot: Snapshot) -> Iterator[PostgresSplit]:
+        whole = Selection(described.subject, described.columns, described.origin, snapshot=snapshot.exported)
+        content = f"{described.name}:{snapshot.names(described)}"
+        for n, where in enumerate(described.ranges(self.split_bytes)):
+            selection = replace(whole, where=where)
+            yield PostgresSplit(f"{content}:{n}:{where or 'all'}", self.client, selection, self.reader)
+
+
+_CHECK = "Check the name, its capitals and its schema, and that the user may see it."
+
+
+def _named(tables: Sequence[str] | Mapping[str, str]) -> dict[str, TableName]:
+    if isinstance(tables, str):
+        raise ConfigurationError("PostgresSource", f"tables={tables!r} is one name", f"Write tables=[{tables!r}].")
+    if isinstance(tables, Mapping):
+        return {stream: TableName.parse(name) for stream, name in tables.items()}
+    names = [TableName.parse(name) for name in tables]
+    if len({name.table for name in names}) < len(names):
+        raise ConfigurationError(
+            "PostgresSource",
+            "two tables of different schemas, or one table twice, would make streams of the same name",
+            "Name the streams: tables={'shop_orders': 'shop.orders', ...}.",
+        )
+    return {name.table: name for name in names}
+
+
+def _has_rows_of_its_own(connection: psycopg.Connection[Any], name: TableName) -> bool:
+    """Whether it is a table, partitioned or not; views and foreign tables cannot always be locked."""
+    found = connection.execute(
+        "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')",
+        (name.schema, name.table),
+    )
+    return found.rowcount > 0

@@ -1,0 +1,175 @@
+"""What a destination remembers in the database: positions and epochs, and what is staged.
+
+`positions` has a row for each pipeline and stream that ever began: the epoch rises with every commit, so that a load that
+was overtaken finds another one than it began with. `staged` is the ledger: a row stands there exactly if its table is
+completely written, since both come with one transaction.
+
+Positions and receipts are kept as json and not as jsonb: text comes back as it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from de_classes.contracts import Receipt
+
+from .identifiers import TableName, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+
+    from de_classes.contracts import Position
+
+__all__ = ["State"]
+
+_LOCK = 0x64655F636C6173
+"""The advisory lock under which the tables are created: the letters of de_clas as a number."""
+
+_CREATE = """
+SELECT pg_advisory_xact_lock({lock});
+CREATE SCHEMA IF NOT EXISTS {schema};
+CREATE TABLE IF NOT EXISTS {schema}.positions (
+    pipeline text NOT NULL, stream text NOT NULL, target text NOT NULL,
+    epoch bigint NOT NULL DEFAULT 0, position json, commit_id text, committed_at timestamptz,
+    PRIMARY KEY (pipeline, stream, target));
+CREATE TABLE IF NOT EXISTS {schema}.staged (
+    table_name text PRIMARY KEY,
+    pipeline text NOT NULL, stream text NOT NULL, target text NOT NULL,
+    epoch bigint NOT NULL, split_id text NOT NULL, receipt json NOT NULL,
+    written_at timestamptz NOT NULL DEFAULT now());
+"""
+
+_MINE = "pipeline = %s AND stream = %s AND target = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The memory of one pipeline about one stream on its way into one table."""
+
+    schema: str
+    pipeline: str
+    stream: str
+    target: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What its rows are found by."""
+        return self.pipeline, self.stream, self.target
+
+    @property
+    def _positions(self) -> str:
+        return TableName(self.schema, "positions").sql
+
+    @property
+    def _staged(self) -> str:
+        return TableName(self.schema, "staged").sql
+
+    def exists(self, connection: psycopg.Connection[Any]) -> bool:
+        """Whether anything was ever remembered in this schema."""
+        found = _one(
+            connection,
+            "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL",
+            (self._positions, self._staged),
+        )
+        return bool(found)
+
+    def ensure(self, connection: psycopg.Connection[Any]) -> None:
+        """Create the tables on first use; many may try at once."""
+        if not self.exists(connection):
+            connection.execute(_CREATE.format(lock=_LOCK, schema=quoted(self.schema)).encode())
+        connection.execute(
+            f"INSERT INTO {self._positions} (pipeline, stream, target) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING".encode(),
+            self.key,
+        )
+
+    def position(self, connection: psycopg.Connection[Any]) -> Position | None:
+        """The position of the last commit."""
+        told = _one(connection, f"SELECT position::text FROM {self._positions} WHERE {_MINE}", self.key)
+        return None if told is None else json.loads(told)
+
+    def epoch(self, connection: psycopg.Connection[Any], *, lock: bool = False) -> int | None:
+        """How many commits there were; `lock` holds off others until the transaction ends. None: somebody removed the row."""
+        told = _one(
+            connection, f"SELECT epoch FROM {self._positions} WHERE {_MINE}{' FOR UPDATE' if lock else ''}", self.key
+        )
+        return None if told is None else int(told)
+
+    def was_committed(self, connection: psycopg.Connection[Any], commit_id: str) -> bool:
+        """Whether this is the last commit; waits for a transaction that is about to say so."""
+        return bool(
+            _one(connection, f"SELECT commit_id FROM {self._positions} WHERE {_MINE} FOR UPDATE", self.key) == commit_id
+        )
+
+    def advance(self, connection: psycopg.Connection[Any], position: Position | None, commit_id: str) -> None:
+        """Write the position of a commit."""
+        connection.execute(
+            f"UPDATE {self._positions} SET epoch = epoch + 1, position = %s, commit_id = %s, committed_at = now()"
+            f" WHERE {_MINE}".encode(),
+            (None if position is None else json.dumps(position), commit_id, *self.key),
+        )
+
+    # --- the ledger ---
+
+    def enter(self, connection: psycopg.Connection[Any], epoch: int, receipt: Receipt) -> None:
+        """Say that a split is completely staged."""
+        connection.execute(
+            f"INSERT INTO {self._staged} (table_name, pipeline, stream, target, epoch, split_id, receipt)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)".encode(),
+            (receipt.details["table"], *self.key, epoch, receipt.split_id, _receipt_to_json(receipt)),
+        )
+
+    def entered(self, connection: psycopg.Connection[Any], epoch: int) -> Sequence[Receipt]:
+        """What loads of this epoch have staged, oldest first."""
+        rows = connection.execute(
+            f"SELECT receipt::text FROM {self._staged} WHERE {_MINE} AND epoch = %s ORDER BY written_at, table_name".encode(),
+            (*self.key, epoch),
+        )
+        return [_receipt_from_json(text) for (text,) in rows]
+
+    def forget(self, connection: psycopg.Connection[Any], tables: Sequence[str]) -> None:
+        """Drop staging tables together with their lines."""
+        for table in tables:
+            connection.execute(f"DROP TABLE IF EXISTS {TableName(self.schema, table).sql}".encode())
+        connection.execute(f"DELETE FROM {self._staged} WHERE table_name = ANY(%s)".encode(), (list(tables),))
+
+    def forget_up_to(self, connection: psycopg.Connection[Any], epoch: int) -> None:
+        """Drop everything that was staged in this epoch and before."""
+        rows = connection.execute(
+            f"SELECT table_name FROM {self._staged} WHERE {_MINE} AND epoch <= %s".encode(), (*self.key, epoch)
+        )
+        self.forget(connection, [table for (table,) in rows])
+
+
+def _one(connection: psycopg.Connection[Any], sql: str, parameters: Sequence[Any]) -> Any:
+    row = connection.execute(sql.encode(), parameters).fetchone()
+    return None if row is None else row[0]
+
+
+def _receipt_to_json(receipt: Receipt) -> str:
+    schema = None
+    if receipt.schema is not None:
+        schema = base64.b64encode(receipt.schema.serialize().to_pybytes()).decode()
+    return json.dumps(
+        {
+            "split_id": receipt.split_id,
+            "rows": receipt.rows,
+            "bytes": receipt.bytes,
+            "schema": schema,
+            "position": receipt.position,
+            "details": dict(receipt.details),
+        }
+    )
+
+
+def _receipt_from_json(text: str) -> Receipt:
+    told = json.loads(text)
+    if told["schema"] is not None:
+        told["schema"] = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(told["schema"])))
+    return Receipt(**told)
