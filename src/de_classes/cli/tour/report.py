@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from dataclasses import dataclass
@@ -87,19 +88,19 @@ class TourReport:
 
     def commands(self) -> list[str]:
         """Shell commands that look at them."""
-        store = self.options.store_url or str(self.options.folder / "store")
+        store = _literal(self.options.store_url or str(self.options.folder / "store"))
         sql = f"SELECT * FROM {SCHEMA}.daily_revenue ORDER BY day DESC, currency LIMIT 5"
         return [
             _python(
                 "import pyarrow",
                 "from de_classes.storage.objects import Dataset, open_store",
-                f"revenue = pyarrow.table(Dataset(open_store({store!r}), '{MIRROR}/daily_revenue'))",
+                f'revenue = pyarrow.table(Dataset(open_store({store}), "{MIRROR}/daily_revenue"))',
                 "print(revenue.slice(0, 5).to_pylist())",
             ),
             _python(*self._asking(sql)),
             _python(
                 "from de_classes.storage.objects import Dataset, open_store",
-                f"print(Dataset(open_store({store!r}), '{LAKE}/orders').log.newest().pipelines)",
+                f'print(Dataset(open_store({store}), "{LAKE}/orders").log.newest().pipelines)',
             ),
         ]
 
@@ -107,12 +108,16 @@ class TourReport:
         client = "from de_classes.storage.postgres import PostgresClient"
         if self.options.postgres_url:
             # The URL may hold a password, so it is not printed.
-            return ["import os", client, f"print(PostgresClient(os.environ['DE_CLASSES_POSTGRES_URL']).fetch({sql!r}))"]
-        folder = str(self.options.folder / "postgres")
+            return [
+                "import os",
+                client,
+                f'print(PostgresClient(os.environ["DE_CLASSES_POSTGRES_URL"]).fetch({_literal(sql)}))',
+            ]
+        folder = _literal(str(self.options.folder / "postgres"))
         return [
             client,
             "from de_classes.testing.postgres import EmbeddedPostgres",
-            f"with EmbeddedPostgres({folder!r}) as server: print(PostgresClient(server.url).fetch({sql!r}))",
+            f"with EmbeddedPostgres({folder}) as server: print(PostgresClient(server.url).fetch({_literal(sql)}))",
         ]
 
 
@@ -137,7 +142,7 @@ def show(report: TourReport) -> None:
     console.print("\nTo look at them:")
     for command in report.commands():
         console.print(f"  {command}", soft_wrap=True, markup=False)
-    console.print("\nOnce more, and only what is new is taken; --days 1 lets a day pass in the shop first.")
+    console.print("\nRun it again: only what is new is taken. With --days 1 a day passes in the shop first.")
 
 
 def _pipelines(report: TourReport) -> Table:
@@ -155,14 +160,19 @@ def _proof(report: TourReport) -> Table:
     table = Table(title="Proof: the same rows with the same values at every place", title_justify="left")
     table.add_column("table")
     table.add_column("rows", justify="right")
-    table.add_column("checksum of the values")
+    table.add_column("checksum")
     table.add_column("places")
     for hop in report.proof.hops:
         for found in dict.fromkeys(hop.places.values()):
             places = [place for place, its in hop.places.items() if its == found]
             mark = " = ".join(places) if hop.holds else ", ".join(places) + "  DIFFERS"
-            table.add_row(hop.table, f"{found.rows:,}", str(found), mark)
+            table.add_row(hop.table, f"{found.rows:,}", str(found)[:12], mark)
     return table
+
+
+def _literal(text: str) -> str:
+    """A Python string in double quotes, which stay as they are between a shell's single ones."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _python(*lines: str) -> str:

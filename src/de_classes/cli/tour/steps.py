@@ -14,6 +14,7 @@ from de_classes.storage.objects import DatasetDestination, DatasetSource
 from de_classes.storage.postgres import PostgresDestination
 from de_classes.testing.shop import shop_client, shop_resources
 from de_classes.transforms import Derive, Select
+from de_classes.utils.retry import RetryPolicy
 
 from .world import LAKE, MIRROR, SCHEMA
 
@@ -107,7 +108,8 @@ def pipelines(world: World, observers: Sequence[Observer]) -> Sequence[Pipeline]
         for observer in observers:
             observer(event)  # type: ignore[arg-type]
 
-    client = shop_client(world.api_url, observer=tell)
+    # The shop is next door, and its troubles are over in a moment.
+    client = shop_client(world.api_url, observer=tell, retry=RetryPolicy(wait_seconds=0.05))
     warehouse = PostgresDestination(world.postgres, schema=SCHEMA, state_schema=SCHEMA)
     return (
         EtlPipeline(

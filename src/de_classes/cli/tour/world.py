@@ -27,8 +27,8 @@ LAKE, MIRROR = "lake", "mirror"
 SCHEMA = "de_classes_tour"
 """The PostgreSQL schema of the tour's tables and of the bookkeeping that belongs to them."""
 
-TROUBLES = ("--rate429", "0.02", "--rate500", "0.02", "--drop", "0.02", "--slow", "0.02")
-"""Of a hundred requests to the shop, eight meet trouble; which ones follows from the seed."""
+TROUBLES = ("--rate429", "0.05", "--rate500", "0.05", "--drop", "0.05", "--slow", "0.05")
+"""Of a hundred requests to the shop, twenty meet trouble; which ones follows from the seed."""
 
 LOGIN_LASTS = "3"
 """Seconds: logins end while the tour is under way."""
