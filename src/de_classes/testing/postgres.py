@@ -9,8 +9,8 @@ for root it runs as `nobody`, who must be able to enter every folder above its o
 under /root), no permission is widened: the server lives in /var/tmp, and `data_dir/server` is a link to it; without
 that link, the next start removes it. The programs themselves are copied likewise when `nobody` cannot reach them.
 
-**After a crash.** Owners hold a file lock, which no kill can leave behind. The next start with the same `data_dir` takes
-over what runs there, and every start removes temporary servers without an owner. The last owner stops the server.
+**After a crash.** Owners hold a file lock, which no kill can leave behind. The next start with the same `data_dir`
+takes over what runs there, and every start removes temporary servers without an owner. The last owner stops the server.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from de_classes.errors import ConfigurationError, MissingExtra, PostgresError
@@ -59,7 +59,7 @@ class EmbeddedPostgres:
         self._open = ExitStack()
         self._place: _Place | None = None
 
-    def __enter__(self) -> EmbeddedPostgres:
+    def __enter__(self) -> Self:
         _sweep()
         with ExitStack() as opened:
             place, owner = opened.enter_context(_owned_place(self.data_dir))
@@ -125,7 +125,7 @@ def _as_nobody() -> pwd.struct_passwd | None:
 
 
 def _reachable(path: Path) -> bool:
-    """Whether the server's user can enter a folder: true unless we are root and some folder above is closed to others."""
+    """Whether the server's user can enter a folder: always, unless we are root and some folder is closed to others."""
     return os.geteuid() != 0 or all(above.stat().st_mode & 0o001 for above in (path, *path.parents))
 
 
@@ -304,6 +304,7 @@ def _run(command: list[str | Path], log: Path | None = None) -> None:
 def _call(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     user = _as_nobody()
+    identity: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
     return subprocess.run(  # noqa: S603 -- the programs of the package, arguments of our own
         command,
         check=False,
@@ -312,7 +313,7 @@ def _call(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         cwd="/",
         env=environment | {"LC_ALL": "C", "TZ": "UTC"},
-        **({"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}),
+        **identity,
     )
 
 

@@ -11,7 +11,6 @@ import psycopg
 
 from de_classes.errors import (
     ConfigurationError,
-    DeClassesError,
     OutOfSpace,
     PostgresError,
     PostgresLoginFailed,
@@ -21,6 +20,8 @@ from de_classes.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from de_classes.errors import DeClassesError
 
 __all__ = ["postgres_errors", "translated"]
 
@@ -38,7 +39,7 @@ _REMEDIES = {
     "57014": "Raise statement_timeout, or ask for less.",
 }
 
-# libpq gives no code for what happens before a session exists, only the server's text; these are of the server's source.
+# libpq gives no code for what happens before a session exists, only the server's text.
 _LOGIN_TEXT = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|role .* does not exist|"
     r"database .* does not exist|not permitted to log in|permission denied for database|password is empty",
@@ -46,7 +47,8 @@ _LOGIN_TEXT = re.compile(
 )
 _BROKEN_TEXT = re.compile(
     r"server closed the connection|could not (?:connect|receive|send)|connection (?:refused|reset|to server)|"
-    r"no connection to the server|the connection is (?:lost|closed)|terminating connection|could not translate host|SSL ",
+    r"no connection to the server|the connection is (?:lost|closed)|terminating connection|"
+    r"could not translate host|SSL ",
     re.IGNORECASE,
 )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from de_classes.errors import ValueNotHeld
 
@@ -24,6 +24,7 @@ __all__ = [
     "LIMITS",
     "Array",
     "first_outside",
+    "pc",
     "refused",
     "relisted",
     "row_of_value",
@@ -31,7 +32,11 @@ __all__ = [
     "uuid_text",
 ]
 
-Array: TypeAlias = "pa.Array[Any]"
+Array: TypeAlias = Any
+"""A pyarrow.Array. The stubs know what an array can do by its type, which here is known only when it comes."""
+
+pc: Any = pyarrow.compute
+"""The kernels, for the same reason."""
 
 _MICROSECONDS_A_DAY = 86_400_000_000
 _FIRST_DAY = -2_440_588
@@ -122,7 +127,7 @@ def first_outside(array: Array, lowest: int, highest: int) -> int | None:
     if low is None or (low >= lowest and high <= highest):
         return None
     outside = pc.or_(pc.less(integers, lowest), pc.greater(integers, highest))
-    return int(pc.index(outside, True).as_py())  # noqa: FBT003 -- the value that is looked for
+    return int(pc.index(outside, True).as_py())
 
 
 def _numerics(array: Array, type_: PgType, refuse: Callable[[int, str], ValueNotHeld]) -> Array:
@@ -132,7 +137,7 @@ def _numerics(array: Array, type_: PgType, refuse: Callable[[int, str], ValueNot
         return pc.replace_substring(pc.replace_substring(array, "nan", "NaN"), "inf", "Infinity")
     odd = pc.match_substring_regex(array, "^-?[a-zA-Z]")
     if pc.any(odd).as_py():
-        at = int(pc.index(odd, True).as_py())  # noqa: FBT003 -- the value that is looked for
+        at = int(pc.index(odd, True).as_py())
         raise refuse(at, "NaN")
     return pc.cast(array, wanted)
 
@@ -148,14 +153,13 @@ def uuid_text(array: Array) -> Array:
     """Write UUIDs of 16 bytes as text, lower case with dashes."""
     count = len(array)
     data = array.buffers()[1]
-    binary: npt.NDArray[np.uint8] = np.frombuffer(data, np.uint8, 16 * count, 16 * array.offset) if count else _NOTHING
+    binary = np.frombuffer(data, np.uint8, 16 * count, 16 * array.offset) if count else np.zeros(0, np.uint8)
     digits = HEX[binary].view(np.uint8).reshape(count, 32)
     text = np.full((count, _TEXT_BYTES), ord("-"), np.uint8)
     for start, end, at in _DASHED:
         text[:, at : at + end - start] = digits[:, start:end]
     offsets = np.arange(0, _TEXT_BYTES * (count + 1), _TEXT_BYTES, dtype=np.int32)
     valid = array.is_valid().buffers()[1] if array.null_count else None
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text), valid, array.null_count)
-
-
-_NOTHING = np.zeros(0, np.uint8)
+    return pa.StringArray.from_buffers(
+        count, pa.py_buffer(offsets.tobytes()), pa.py_buffer(text.tobytes()), valid, array.null_count
+    )

@@ -83,7 +83,7 @@ class PostgresClient:
 
     @property
     def session(self) -> Sequence[str]:
-        """The statements that every session begins with, so that values mean the same whatever the server's settings."""
+        """What every session begins with, so that values mean the same whatever the server's settings."""
         settings = ["SET TIME ZONE 'UTC'", "SET DateStyle TO 'ISO, YMD'", "SET IntervalStyle TO 'postgres'"]
         settings += ["SET client_encoding TO 'UTF8'", "SET extra_float_digits TO 1", "SET bytea_output TO 'hex'"]
         if self.statement_timeout is not None:

@@ -1,7 +1,7 @@
 """The plain reference reader: COPY BINARY taken apart in Python, one value at a time.
 
-It exists to be obviously right, not to be fast. The format is in PostgreSQL's manual under COPY, "Binary Format"; that of
-the values is what each type's send function writes (src/backend/utils/adt/<type>.c).
+It exists to be obviously right, not to be fast. The format is in PostgreSQL's manual under COPY, "Binary Format"; that
+of the values is what each type's send function writes (src/backend/utils/adt/<type>.c).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ._errors import postgres_errors
-from .arrow_values import LIMITS, refused
+from .arrow_values import LIMITS, refused, relisted
 from .types import arrow_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from .arrow_values import Array
     from .client import PostgresClient
     from .read import Selection
     from .types import Column, PgType
@@ -116,21 +117,19 @@ def _batch(rows: list[list[bytes | None]], selection: Selection, first_row: int)
     return pa.RecordBatch.from_arrays(arrays, schema=selection.schema)
 
 
-def _array(values: list[Any], column: Column) -> pa.Array:
+def _array(values: list[Any], column: Column) -> Array:
     """Build the column; moments are built of integers, since Python's own end with the year 9999."""
     wanted = arrow_type(column.type)
     raw = _raw(wanted)
     array = pa.array(values, raw)
+    if raw == wanted:
+        return array
     if isinstance(array, pa.ListArray):
-        return (
-            pa.ListArray.from_arrays(array.offsets, array.values.view(wanted.value_type), mask=array.is_null())
-            if (raw != wanted)
-            else array
-        )
-    return array.view(wanted) if raw != wanted else array
+        return relisted(array, array.flatten().view(arrow_type(column.type.element)))
+    return array.view(wanted)
 
 
-def _raw(type_: pa.DataType) -> pa.DataType:
+def _raw(type_: Any) -> pa.DataType:
     if pa.types.is_list(type_):
         return pa.list_(_raw(type_.value_type))
     if pa.types.is_date(type_):

@@ -1,23 +1,25 @@
 """Arrow columns as the text that COPY reads, a whole column at a time.
 
 What pyarrow's CSV writer spells as PostgreSQL reads it (numbers, truth values, text, moments of years with four digits)
-stays as it is; bytes, arrays, nested values and moments far away become text here. Whatever PostgreSQL could not hold, or
-would round in silence, is refused by row.
+stays as it is; bytes, arrays, nested values and moments far away become text here. Whatever PostgreSQL could not hold,
+or would round in silence, is refused by row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from .arrow_values import HEX, LIMITS, Array, first_outside, relisted, row_of_value, uuid_text
+from .arrow_values import HEX, LIMITS, first_outside, pc, relisted, row_of_value, uuid_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from de_classes.errors import ValueNotHeld
+
+    from .arrow_values import Array
 
 __all__ = ["Refuse", "for_csv", "plain", "text_of"]
 
@@ -44,10 +46,6 @@ def for_csv(array: Array, refuse: Refuse) -> Array:
         return _hex(array)
     if pa.types.is_temporal(type_):
         return _moments(array, refuse)
-    if pa.types.is_struct(type_) or (pa.types.is_list(type_) and pa.types.is_nested(plain(array.values).type)):
-        from .json_text import json_text  # noqa: PLC0415 -- the two call each other
-
-        return pc.if_else(array.is_null(), pa.scalar(None, pa.string()), json_text(array, refuse))
     if pa.types.is_list(type_):
         return _array_literals(array, refuse)
     return array.cast(pa.string()) if pa.types.is_null(type_) else array
@@ -59,7 +57,7 @@ def text_of(array: Array, refuse: Refuse) -> Array:
     return spelled if pa.types.is_string(spelled.type) else spelled.cast(pa.string())
 
 
-def plain(array: Array) -> Array:
+def plain(array: Array) -> Array:  # noqa: PLR0911 -- a table of ways
     """The same values without Arrow's other ways to lay them out, and without extension types."""
     if isinstance(array, pa.ExtensionArray):
         storage = array.storage
@@ -84,7 +82,7 @@ def _without_nul(array: Array, refuse: Refuse) -> Array:
         # The buffer may hold more than the column shows.
         found = pc.index(pc.match_substring(array, "\0"), True).as_py()
         if found >= 0:
-            raise refuse(found, "the character NUL, which PostgreSQL's text")
+            raise refuse(found, "the character NUL")
     return array
 
 
@@ -121,7 +119,7 @@ def _moments(array: Array, refuse: Refuse) -> Array:
         times = _microseconds(array, pa.time64("us"), refuse)
         outside = first_outside(times, *LIMITS["time"])
         if outside is not None:
-            raise refuse(outside, "a time outside of the day, which PostgreSQL's time")
+            raise refuse(outside, "a time outside of the day")
         return times
     # A moment with a zone is UTC inside, and the session's zone is UTC; spelling the zone takes ten times as long.
     moments = _microseconds(array, pa.timestamp("us"), refuse)
@@ -135,7 +133,7 @@ def _days(array: Array, refuse: Refuse) -> Array:
     days = pc.divide(milliseconds, 86_400_000)
     inexact = pc.index(pc.not_equal(pc.multiply(days, 86_400_000), milliseconds), True).as_py()
     if inexact >= 0:
-        raise refuse(inexact, "a date with a time of day, which PostgreSQL's date")
+        raise refuse(inexact, "a date with a time of day")
     return days.cast(pa.int32()).view(pa.date32())
 
 
@@ -150,12 +148,12 @@ def _microseconds(array: Array, wanted: pa.DataType, refuse: Refuse) -> Array:
         coarse = pc.divide(numbers, 1000)
         inexact = pc.index(pc.not_equal(pc.multiply(coarse, 1000), numbers), True).as_py()
         if inexact >= 0:
-            raise refuse(inexact, "nanoseconds, of which PostgreSQL")
+            raise refuse(inexact, "nanoseconds")
         return coarse.view(wanted)
     factor = 1_000_000 // units
     far = pc.index(pc.greater(pc.abs(pc.divide(numbers, 2)), (2**63 - 1) // factor // 2), True).as_py()
     if far >= 0:
-        raise refuse(far, "a moment so far away that PostgreSQL's timestamp")
+        raise refuse(far, "a moment too far away")
     return pc.multiply(numbers, factor).view(wanted)
 
 
@@ -163,7 +161,7 @@ def _spelled(moments: Array, units_a_day: int, limits: tuple[int, int], refuse: 
     """Leave moments of years with four digits to the CSV writer; others are spelled one by one: they are few."""
     outside = first_outside(moments, *limits)
     if outside is not None:
-        raise refuse(outside, "a moment so far away that PostgreSQL")
+        raise refuse(outside, "a moment too far away")
     if first_outside(moments, _YEAR_1 * units_a_day, _YEAR_10000 * units_a_day - 1) is None:
         return moments
     numbers = moments.view(pa.int32() if units_a_day == 1 else pa.int64())

@@ -87,7 +87,7 @@ class Snapshot:
         return cls(exported, f"{seen}@{_digest(server)}", clock)
 
     def names(self, described: Described) -> str:
-        """Name what a stream holds in this snapshot; what is computed may depend on the clock, so it is new each time."""
+        """Name what a stream holds here; what is computed may depend on the clock, so it is new each time."""
         clock = "" if described.has_pages else self.clock
         return f"{self.content}/{_digest(described.origin + repr(described.columns) + clock)}"
 

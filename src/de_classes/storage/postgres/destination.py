@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from de_classes.contracts import Mode
-from de_classes.errors import ConfigurationError, DeClassesError, Overtaken, PostgresUnreachable
+from de_classes.errors import ConfigurationError, Overtaken, PostgresUnreachable
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
 from .catalogue import table_in_catalogue
 from .client import PostgresClient
-from .encode import CopyEncoder, CsvEncoder
+from .encode import CsvEncoder
 from .identifiers import TableName, quoted, shortened
 from .moving import Move, check_merge_key, create_table
 from .placing import place
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from de_classes.configs.secrets import Secret
     from de_classes.contracts import Batch, Position, Receipt, Stream
 
+    from .encode import CopyEncoder
+
 __all__ = ["PostgresDestination", "PostgresLoad"]
 
 
@@ -39,8 +41,9 @@ class PostgresDestination:
     Splits are copied into tables of their own in `state_schema`; the commit moves them into the target, together with
     the position, in one transaction. `state_schema` is created on first use and may serve many pipelines.
 
-    To replace, the old rows are deleted, so that nobody ever sees the table without rows; with `truncate` they go faster,
-    but a transaction that began earlier and reads later sees none.
+    To replace, the old rows are deleted, so that nobody ever sees the table without rows; with `truncate` they go
+    faster, but a transaction that began earlier and reads later sees none. To merge, rows that are the same already are
+    not written again.
     """
 
     def __init__(
@@ -136,7 +139,7 @@ class PostgresLoad:
         """Copy a split into a table of its own, and commit that together with its line in the ledger.
 
         Raises:
-            ValueNotHeld: a value that the column cannot hold; names table, column and row (counted from 0 in the split).
+            ValueNotHeld: a value that the column cannot hold; the row is counted from 0 in the split.
             SchemaMismatch: the columns are not the table's; all differences are told.
 
         """
@@ -227,8 +230,8 @@ class PostgresLoad:
                 if time.monotonic() >= deadline:
                     raise PostgresUnreachable(
                         f"table {self.target}",
-                        "the connection broke while the load was being committed, and the server cannot be asked whether"
-                        f" it was: {error.fact}",
+                        "the connection broke while the load was being committed, and the server cannot be asked"
+                        f" whether it was: {error.fact}",
                         "Run it again: it finds out, and goes on from there.",
                         sqlstate=None,
                     ) from error

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 from pyarrow import csv
 
-from .copy_text import for_csv
+from .arrow_values import pc
+from .copy_text import for_csv, plain
+from .json_text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .arrow_values import Array
     from .copy_text import Refuse
 
 __all__ = ["CopyEncoder", "CsvEncoder"]
@@ -47,8 +50,18 @@ class CsvEncoder:
     def encode(self, records: pa.RecordBatch, refuse: Callable[[str], Refuse]) -> bytes:
         """Spell the columns that need it, and let pyarrow write the lines."""
         names = records.schema.names
-        spelled = [for_csv(array, refuse(name)) for name, array in zip(names, records.columns, strict=True)]
+        spelled = [_spelled(array, refuse(name)) for name, array in zip(names, records.columns, strict=True)]
         sink = pa.BufferOutputStream()
         options = csv.WriteOptions(include_header=False, quoting_style="needed", batch_size=1 << 16)
         csv.write_csv(pa.RecordBatch.from_arrays(spelled, names), sink, options)
         return sink.getvalue().to_pybytes()
+
+
+def _spelled(array: Array, refuse: Refuse) -> Array:
+    array = plain(array)
+    nested = pa.types.is_struct(array.type)
+    if pa.types.is_list(array.type):
+        nested = pa.types.is_nested(plain(array.values).type)
+    if not nested:
+        return for_csv(array, refuse)
+    return pc.if_else(array.is_null(), pa.scalar(None, pa.string()), json_text(array, refuse))

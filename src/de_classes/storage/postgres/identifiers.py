@@ -1,7 +1,8 @@
 """Names of tables and columns: always quoted, never cut in silence.
 
-PostgreSQL keeps 63 bytes of a name and drops the rest with a notice; two columns that differ after that become one. Here
-a longer name keeps its beginning and ends with a hash of the whole, so it stays itself, in every run and on every machine.
+PostgreSQL keeps 63 bytes of a name and drops the rest with a notice; two columns that differ after that become one.
+Here a longer name keeps its beginning and ends with a hash of the whole, so it stays itself, in every run and on every
+machine.
 """
 
 from __future__ import annotations
@@ -81,5 +82,6 @@ class TableName:
 
     def __str__(self) -> str:
         return ".".join(
-            part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"' for part in (self.schema, self.table)
+            part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"'
+            for part in (self.schema, self.table)
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from .arrow_values import Array, row_of_value
-from .copy_text import Refuse, joined, plain, text_of
+from .arrow_values import pc, row_of_value
+from .copy_text import joined, plain, text_of
+
+if TYPE_CHECKING:
+    from .arrow_values import Array
+    from .copy_text import Refuse
 
 __all__ = ["json_text"]
 
@@ -47,7 +51,7 @@ def _scalars(array: Array, refuse: Refuse) -> Array:
     if pa.types.is_floating(type_):
         odd = pc.index(pc.is_finite(array), False).as_py()
         if odd >= 0:
-            raise refuse(odd, "NaN or an infinity, which JSON")
+            raise refuse(odd, "NaN or an infinity in a nested value")
     text = text_of(array, refuse)
     if pa.types.is_string(type_):
         text = _escaped(text)

@@ -117,7 +117,7 @@ class Move:
             )
         chosen = self._chosen(staged, table, receipt)
         columns = column_list(staged.columns)
-        insert = f"INSERT INTO {self.target.sql} ({columns}) OVERRIDING SYSTEM VALUE"
+        insert = f"INSERT INTO {self.target.sql} AS target ({columns}) OVERRIDING SYSTEM VALUE"
         if self.mode is Mode.MERGE:
             (rows,) = connection.execute(f"SELECT count(*) FROM {staging.sql}".encode()).fetchone() or (0,)
             self._count(receipt, rows)
@@ -140,11 +140,14 @@ class Move:
             )
 
     def _on_conflict(self, staged: Table) -> str:
+        """Update what differs, byte by byte: a row that is the same already is not written again."""
         others = [quoted(column.name) for column in staged.columns if column.name not in self.primary_key]
-        change = (
-            f"DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in others)}" if others else "DO NOTHING"
-        )
-        return f"ON CONFLICT ({', '.join(map(quoted, self.primary_key))}) {change}"
+        keys = ", ".join(map(quoted, self.primary_key))
+        if not others:
+            return f"ON CONFLICT ({keys}) DO NOTHING"
+        change = ", ".join(f"{name} = excluded.{name}" for name in others)
+        old, new = (", ".join(f"{row}.{name}" for name in others) for row in ("target", "excluded"))
+        return f"ON CONFLICT ({keys}) DO UPDATE SET {change} WHERE ROW({old})::record *<> ROW({new})::record"
 
     def _chosen(self, staged: Table, table: Table, receipt: Receipt) -> str:
         """The columns to select: all are of the target's types by now, except enums that were not there before."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from de_classes.errors import SchemaMismatch, ValueNotHeld
 
+from .arrow_values import pc
 from .copy_text import plain
 from .types import columns_of_schema, holds
 
@@ -49,7 +49,7 @@ class Placing:
         return error
 
     def checked(self, records: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
-        """Widen floats where the column is wider, and refuse what COPY would cut in silence and what must not be NULL."""
+        """Widen floats where the column is wider; refuse what COPY would cut in silence and what must not be NULL."""
         arrays = [
             self._checked(array, column, self.refuse(first_row, column.name))
             for array, column in zip(records.columns, self.columns, strict=True)

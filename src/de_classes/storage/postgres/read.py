@@ -1,8 +1,8 @@
 """Reading: a selection of rows becomes RecordBatches.
 
-Two strategies stand behind one seam. `AdbcReader` lets the ADBC driver decode COPY BINARY in C++; what it gives in a form
-of its own, or wraps in silence, is checked and put right here, on whole columns. `copy_binary.CopyBinaryReader` is the plain
-reference in Python that the tests hold it against.
+Two strategies stand behind one seam. `AdbcReader` lets the ADBC driver decode COPY BINARY in C++; what it gives in a
+form of its own, or wraps in silence, is checked and put right here, on whole columns. `copy_binary.CopyBinaryReader` is
+the plain reference in Python that the tests hold it against.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import adbc_driver_manager
-import adbc_driver_postgresql.dbapi as adbc
+import adbc_driver_postgresql.dbapi as adbc  # type: ignore[import-untyped]
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions
 
-from de_classes.errors import DeClassesError, PostgresError, PostgresUnreachable
+from de_classes.errors import PostgresError, PostgresUnreachable
 
 from ._errors import postgres_errors, translated
 from .arrow_values import refused, to_table_type
@@ -25,6 +25,9 @@ from .identifiers import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from de_classes.errors import DeClassesError
+
+    from .arrow_values import Array
     from .client import PostgresClient
     from .types import Column
 
@@ -56,7 +59,7 @@ class Selection:
 
     @property
     def sql(self) -> str:
-        """The query. Arrays that a list cannot hold come as NULL, with their column's number (from 1) in a last column."""
+        """The query. An array that a list cannot hold comes as NULL, its column's number (from 1) in a last column."""
         chosen = [self._chosen(column) for column in self.columns]
         if self.guarded:
             cases = " ".join(f"WHEN {_no_list(column)} THEN {n}" for n, column in enumerate(self.guarded, 1))
@@ -164,7 +167,7 @@ def put_right(raw: pa.RecordBatch, selection: Selection, first_row: int) -> pa.R
     )
 
 
-def refuse_arrays(guard: pa.Array, selection: Selection, first_row: int) -> None:
+def refuse_arrays(guard: Array, selection: Selection, first_row: int) -> None:
     """Raise ValueNotHeld for the first array that the hidden column found to be no list."""
     numbers = guard.to_numpy(zero_copy_only=False)
     if numbers.any():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from de_classes.contracts import Batch, Plan, Stream
+from de_classes.contracts import Batch, Plan
 from de_classes.errors import ConfigurationError, TableNotFound, UnknownType
 
 from .catalogue import columns_of, table_in_catalogue
@@ -15,7 +15,7 @@ from .client import PostgresClient
 from .copy_binary import CopyBinaryReader
 from .described import Described, Snapshot
 from .identifiers import TableName
-from .read import AdbcReader, QueryReader, Selection
+from .read import AdbcReader, Selection
 from .types import refuse_unknown
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import psycopg
 
     from de_classes.configs.secrets import Secret
-    from de_classes.contracts import Position
+    from de_classes.contracts import Position, Stream
+
+    from .read import QueryReader
 
 __all__ = ["PostgresSource", "PostgresSplit", "Strategy"]
 
@@ -51,18 +53,19 @@ class PostgresSplit:
 class PostgresSource:
     """Reads tables, views and queries whole, each under one snapshot, in splits that run in parallel.
 
-    `tables` are names such as `orders`, `public.orders` or `"Odd Schema"."Table"`; their streams are called after the table
-    alone, or as a mapping of stream to table says. `queries` maps streams to SELECT statements. A table is cut into pieces
-    of about `split_bytes` on disk; queries, views, partitioned tables and tables with children are one piece each.
+    `tables` are names such as `orders`, `public.orders` or `"Odd Schema"."Table"`; their streams are called after the
+    table alone, or as a mapping of stream to table says. `queries` maps streams to SELECT statements. A table is cut
+    into pieces of about `split_bytes` on disk; queries, views, partitioned tables and tables with children are one
+    piece each.
 
-    Every run reads everything: `since` is not looked at, and the position only records the snapshot. What has changed is
-    found by merging or replacing in the destination.
+    Every run reads everything: `since` is not looked at, and the position only records the snapshot. What has changed
+    is found by merging or replacing in the destination.
 
     A query must give the same rows each time it is run under one snapshot, so no random() or clock_timestamp().
     `strategy` is "adbc", or "copy_binary" for the slow reference in Python.
     """
 
-    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
+    def __init__(
         self,
         client: PostgresClient | str | Secret,
         *,

@@ -79,7 +79,7 @@ def stage(  # noqa: PLR0913 -- what a write consists of
             for written in copying.written(batch):
                 copy.write(written)
             reach("postgres.write.in_copy")
-    receipt = Receipt(split_id, copying.rows, copying.bytes, schema, copying.position, {"table": name})
+    receipt = Receipt(split_id, copying.rows, copying.size, schema, copying.position, {"table": name})
     reach("postgres.write.after_copy")
     state.enter(connection, epoch, receipt)
     connection.commit()
@@ -89,7 +89,7 @@ def stage(  # noqa: PLR0913 -- what a write consists of
 def _create(
     connection: psycopg.Connection[Any], name: TableName, placing: Placing, target: TableName, there: Table | None
 ) -> None:
-    """Make the table with the target's own types, so that what does not fit them fails in COPY, which names the line."""
+    """Make the table with the target's own types, so that what does not fit fails in COPY, which names the line."""
     if there is not None:
         origin = f"AS SELECT {column_list(placing.columns)} FROM {target.sql} WITH NO DATA"
     else:
@@ -106,7 +106,7 @@ class _Copying:
     encoder: CopyEncoder
     schema: pa.Schema
     rows: int = 0
-    bytes: int = 0
+    size: int = 0
     lines: int = 0
     position: Position | None = None
     # The server may be some buffers behind; what it complains about is among the last slices.
@@ -131,7 +131,7 @@ class _Copying:
                 piece.first_line = self.lines
             self.recent.append(piece)
             self.rows += piece.records.num_rows
-            self.bytes += len(encoded)
+            self.size += len(encoded)
             self.lines += encoded.count(b"\n")
             yield encoded
         self.position = batch.position if batch.position is not None else self.position

@@ -1,8 +1,8 @@
 """What a destination remembers in the database: positions and epochs, and what is staged.
 
-`positions` has a row for each pipeline and stream that ever began: the epoch rises with every commit, so that a load that
-was overtaken finds another one than it began with. `staged` is the ledger: a row stands there exactly if its table is
-completely written, since both come with one transaction.
+`positions` has a row for each pipeline and stream that ever began: the epoch rises with every commit, so that a load
+that was overtaken finds another one than it began with. `staged` is the ledger: a row stands there exactly if its table
+is completely written, since both come with one transaction.
 
 Positions and receipts are kept as json and not as jsonb: text comes back as it was.
 """
@@ -85,7 +85,8 @@ class State:
         if not self.exists(connection):
             connection.execute(_CREATE.format(lock=_LOCK, schema=quoted(self.schema)).encode())
         connection.execute(
-            f"INSERT INTO {self._positions} (pipeline, stream, target) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING".encode(),
+            f"INSERT INTO {self._positions} (pipeline, stream, target) VALUES (%s, %s, %s)"
+            " ON CONFLICT DO NOTHING".encode(),
             self.key,
         )
 
@@ -95,7 +96,7 @@ class State:
         return None if told is None else json.loads(told)
 
     def epoch(self, connection: psycopg.Connection[Any], *, lock: bool = False) -> int | None:
-        """How many commits there were; `lock` holds off others until the transaction ends. None: somebody removed the row."""
+        """How many commits there were; `lock` holds off others until the transaction ends. None: the row is gone."""
         told = _one(
             connection, f"SELECT epoch FROM {self._positions} WHERE {_MINE}{' FOR UPDATE' if lock else ''}", self.key
         )
@@ -128,7 +129,8 @@ class State:
     def entered(self, connection: psycopg.Connection[Any], epoch: int) -> Sequence[Receipt]:
         """What loads of this epoch have staged, oldest first."""
         rows = connection.execute(
-            f"SELECT receipt::text FROM {self._staged} WHERE {_MINE} AND epoch = %s ORDER BY written_at, table_name".encode(),
+            f"SELECT receipt::text FROM {self._staged} WHERE {_MINE} AND epoch = %s"
+            " ORDER BY written_at, table_name".encode(),
             (*self.key, epoch),
         )
         return [_receipt_from_json(text) for (text,) in rows]

@@ -13,22 +13,22 @@ date                                   date32                        `infinity` 
 timestamp                              timestamp[us]                 `infinity` and after 294247-01-10 are refused
 timestamptz                            timestamp[us, UTC]            same; the instant is kept, as in PostgreSQL
 time                                   time64[us]                    24:00 is refused
-uuid                                   string                        every engine and Parquet reader has strings; lower case
+uuid                                   string                        every engine and file format has strings
 json, jsonb                            string                        the text as PostgreSQL gives it
 enum                                   string                        the labels travel in the metadata
 arrays of these                        list of these                 one dimension, counted from 1; others are refused
 =====================================  ============================  ===================================================
 
 "Refused" is `ValueNotHeld`, which names table, column and row. The type itself travels in the field's metadata under
-`de_classes.postgres_type`, so that PostgreSQL -> Parquet -> PostgreSQL gives back the same DDL; it counts as long as the
-field has the Arrow type of the table. Other Arrow types get the DDL that holds all their values (`natural_type`).
+`de_classes.postgres_type`, so that PostgreSQL -> Parquet -> PostgreSQL gives back the same DDL; it counts as long as
+the field has the Arrow type of the table. Other Arrow types get the DDL that holds all their values (`natural_type`).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -152,8 +152,8 @@ class PgType:
             return cls("enum", array=bool(array), enum=name.replace('""', '"'), labels=told)
         if found := _TEXT.fullmatch(text):
             base, arguments, array = found.groups()
-            told = cls(base, tuple(map(int, arguments.split(","))) if arguments else (), bool(array))
-            return told if told.known and base != "enum" else None
+            type_ = cls(base, tuple(map(int, arguments.split(","))) if arguments else (), bool(array))
+            return type_ if type_.known and base != "enum" else None
         return None
 
 
@@ -172,7 +172,7 @@ def type_from_catalogue(  # noqa: PLR0913 -- the columns of one catalogue query
 
 
 def _arguments(base: str, modifier: int) -> tuple[int, ...]:
-    """Take a type modifier apart (numeric.c: precision above 16 bits, scale in 11 bits with a sign; both offset by 4)."""
+    """Take a modifier apart (numeric.c: precision above 16 bits, scale in 11 bits with a sign; both offset by 4)."""
     if base == "numeric":
         packed = modifier - 4
         return (packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024
@@ -206,7 +206,7 @@ class Column:
     nullable: bool = True
 
     @property
-    def field(self) -> pa.Field:
+    def field(self) -> pa.Field[Any]:
         """The Arrow field, with the type in its metadata."""
         return pa.field(self.name, arrow_type(self.type), self.nullable, {TYPE_KEY: str(self.type).encode()})
 
@@ -245,7 +245,7 @@ def columns_of_schema(subject: str, schema: pa.Schema) -> list[Column]:
     return [Column(field.name, type_, field.nullable) for field, type_ in found if type_]
 
 
-def natural_type(field: pa.Field) -> PgType | None:
+def natural_type(field: pa.Field[Any]) -> PgType | None:
     """The type that holds every value of a field: the one it came from, or the smallest that will do; None if none."""
     plain = _plain(field.type)
     told = PgType.parse((field.metadata or {}).get(TYPE_KEY, b"").decode(errors="replace"))
@@ -281,7 +281,7 @@ _FROM_ARROW: Mapping[pa.DataType, PgType] = {
 }
 
 
-def _scalar(plain: pa.DataType) -> PgType | None:
+def _scalar(plain: Any) -> PgType | None:  # noqa: PLR0911 -- the rest of the table
     if plain in _FROM_ARROW:
         return _FROM_ARROW[plain]
     if pa.types.is_decimal(plain):
@@ -310,7 +310,7 @@ def _is_json_value(plain: pa.DataType) -> bool:
     return _is_json(plain) or (type_ is not None and type_.base != "bytea" and not isinstance(plain, pa.JsonType))
 
 
-def _plain(type_: pa.DataType) -> pa.DataType:
+def _plain(type_: Any) -> Any:
     """The type without the ways of Arrow to lay the same values out: large, view, dictionary, run-end, fixed size."""
     if pa.types.is_dictionary(type_):
         return _plain(type_.value_type)
@@ -339,7 +339,7 @@ _FRACTIONS = {"timestamp", "timestamptz", "time"}
 _MICROSECONDS = 6
 
 
-def holds(target: PgType, source: PgType) -> bool:
+def holds(target: PgType, source: PgType) -> bool:  # noqa: PLR0911 -- a table of pairs
     """Whether a column of the target type takes every value of the source type unchanged, or refuses it aloud.
 
     Types that would round or cut in silence (a smaller scale, fewer digits of a second, a float for a decimal) do not.

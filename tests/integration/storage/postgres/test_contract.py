@@ -39,7 +39,9 @@ class TestQuery(SourceContract):
 
     @pytest.fixture
     def source(self, filled: str) -> PostgresSource:
-        return PostgresSource(filled, queries={"totals": "SELECT shop, sum(total) AS total FROM orders GROUP BY shop; "})
+        return PostgresSource(
+            filled, queries={"totals": "SELECT shop, sum(total) AS total FROM orders GROUP BY shop; "}
+        )
 
 
 class TestReference(TestTable):
@@ -81,7 +83,7 @@ class TestDestination(DestinationContract):
 class TestTruncatingDestination(TestDestination):
     @pytest.fixture
     def destination(self, postgres_url: str) -> PostgresDestination:
-        return PostgresDestination(postgres_url, schema="Sales \"2026\"", state_schema="bookkeeping", truncate=True)
+        return PostgresDestination(postgres_url, schema='Sales "2026"', state_schema="bookkeeping", truncate=True)
 
     @pytest.fixture
     def leftovers(self, destination: PostgresDestination) -> Callable[[], Sequence[str]]:
