@@ -101,7 +101,8 @@ class Batch:
     """Some records of a stream, and perhaps the position that the stream has reached with them.
 
     A position here says: with this batch and all before it from the same split, the stream has reached this point, and
-    a run that starts `since` it yields exactly the rest. Batches without records may carry one too.
+    a run that starts `since` it yields exactly the rest. Batches without records may carry one too. Where batches carry
+    positions, the last rows of a split come with one.
     """
 
     records: pa.RecordBatch

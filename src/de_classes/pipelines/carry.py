@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Batch
-from de_classes.errors import CountMismatch
+from de_classes.errors import CountMismatch, DeClassesError
 from de_classes.transforms.chain import apply
 from de_classes.utils.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from de_classes.contracts import Load, Receipt, Split, Transform
+    from de_classes.contracts import Load, Position, Receipt, Split, Transform
 
 __all__ = ["Carried", "Limit", "carry"]
 
@@ -34,10 +35,14 @@ class Limit:
 class Carried:
     """What became of a split, or of its beginning."""
 
-    receipt: Receipt
-    seconds: float
+    split_id: str
+    receipt: Receipt | None
+    """None when no row was left of it, and so nothing was written."""
+    position: Position | None
+    """What the stream has reached with it, if its batches say."""
     ended: bool
     """Whether the split was read to its end, or only to a position on the way."""
+    seconds: float
 
 
 def carry(  # noqa: PLR0913 -- one call, sent over a wire
@@ -55,13 +60,18 @@ def carry(  # noqa: PLR0913 -- one call, sent over a wire
     """
     began = time.perf_counter()
     reading, passing = _Reading(limit), _Passing(transforms, progress)
+    receipt = None
     with read_ahead(reading.of(split), lambda batch: batch.records.nbytes, READ_AHEAD_BYTES) as batches:
-        receipt = load.write(split_id, passing.through(batches))
-    if receipt.rows != passing.rows:
+        rows = passing.through(batches)
+        first = next(rows, None)
+        if first is not None:
+            receipt = load.write(split_id, chain([first], rows))
+    reading.check_end()
+    if receipt is not None and receipt.rows != passing.rows:
         raise CountMismatch(
             f"split {split.id!r}", f"{passing.rows} rows were handed to the destination, which wrote {receipt.rows}"
         )
-    return Carried(receipt, time.perf_counter() - began, ended=reading.ended)
+    return Carried(split_id, receipt, reading.position, reading.ended, time.perf_counter() - began)
 
 
 class _Reading:
@@ -71,15 +81,29 @@ class _Reading:
         self._limit = limit
         self._began = time.monotonic()
         self._rows = 0
+        self._rows_behind = 0
+        self.position: Position | None = None
         self.ended = False
 
     def of(self, split: Split) -> Iterator[Batch]:
         for batch in split.read():
             self._rows += batch.records.num_rows
+            self._rows_behind += batch.records.num_rows
+            if batch.position is not None:
+                self.position, self._rows_behind = batch.position, 0
             yield batch
             if batch.position is not None and self._limit_reached():
                 return
         self.ended = True
+
+    def check_end(self) -> None:
+        """See that the last position stands for all the rows; otherwise the next run would read some of them again."""
+        if self.position is not None and self._rows_behind:
+            raise DeClassesError(
+                "a source",
+                f"it gave {self._rows_behind} rows after its last position {dict(self.position)!r}",
+                "A source whose batches carry positions gives one with its last rows.",
+            )
 
     def _limit_reached(self) -> bool:
         limit = self._limit
@@ -87,7 +111,7 @@ class _Reading:
 
 
 class _Passing:
-    """Transforms and counts what passes."""
+    """Transforms what passes, counts it, and lets go of batches without rows."""
 
     def __init__(self, transforms: Sequence[Transform], progress: Callable[[int], None] | None) -> None:
         self._transforms = transforms
@@ -100,4 +124,5 @@ class _Passing:
             self.rows += records.num_rows
             if self._progress:
                 self._progress(records.num_rows)
-            yield Batch(records, batch.position)
+            if records.num_rows:
+                yield Batch(records, batch.position)

@@ -173,19 +173,15 @@ class _Passage:
             self.told.of(StreamStarted, since=self.position, splits=len(plan.splits), staged=len(staged))
         workers = SplitWorkers(self.executor, self.task.transforms, load, self.told)
         if plan.position is None:
-            receipts, ended = self._beginning(plan, workers)
-            reached = receipts[0].position if receipts else None
+            receipts, reached, ended = self._beginning(plan, workers)
         else:
-            receipts, ended = _everything(ids, workers, staged), True
-            reached = plan.position
-        if not any(receipt.rows for receipt in receipts):
-            reached = reached or self.position
-            if self.runner.mode is not Mode.REPLACE and reached == self.position:
-                return True
-        self._commit(load, receipts, reached)
+            receipts, reached, ended = _everything(ids, workers, staged), plan.position, True
+        reached = reached or self.position
+        if receipts or reached != self.position or self.runner.mode is Mode.REPLACE:
+            self._commit(load, receipts, reached)
         return ended
 
-    def _beginning(self, plan: Plan, workers: SplitWorkers) -> tuple[list[Receipt], bool]:
+    def _beginning(self, plan: Plan, workers: SplitWorkers) -> tuple[list[Receipt], Position | None, bool]:
         """Carry the only split up to the checkpoint; whether that was all of it. A replacement is shown whole."""
         if len(plan.splits) > 1:
             raise DeClassesError(
@@ -198,10 +194,10 @@ class _Passage:
         for split in plan.splits:
             # How far this goes depends on the clock, so its id must never match that of another run's piece.
             carried = workers.carry_until(split, f"{split.id}#{uuid.uuid4().hex}", limit)
-            if not carried.ended and carried.receipt.position == self.position:
+            if not carried.ended and carried.position == self.position:
                 raise DeClassesError(f"stream {self.task.stream.name!r}", "its source gives rows and does not advance")
-            return [carried.receipt], carried.ended
-        return [], True
+            return [carried.receipt] if carried.receipt else [], carried.position, carried.ended
+        return [], None, True
 
     def _commit(self, load: Load, receipts: Sequence[Receipt], position: Position | None) -> None:
         reach("runner.before_commit")
@@ -220,11 +216,11 @@ def _ids(plan: Plan, transforms: Sequence[Transform]) -> dict[str, Split]:
 
 
 def _everything(ids: dict[str, Split], workers: SplitWorkers, staged: dict[str, Receipt]) -> list[Receipt]:
-    """Carry every split that is not there yet; receipts in the order of the plan."""
-    receipts = dict(staged)
-    for receipt in workers.carry_all((piece, split) for piece, split in ids.items() if piece not in staged):
-        receipts[receipt.split_id] = receipt
-    return [receipts[piece] for piece in ids]
+    """Carry every split that is not there yet; receipts in the order of the plan, without those of no rows."""
+    receipts: dict[str, Receipt | None] = dict(staged)
+    for carried in workers.carry_all((piece, split) for piece, split in ids.items() if piece not in staged):
+        receipts[carried.split_id] = carried.receipt
+    return [receipt for piece in ids if (receipt := receipts[piece]) is not None]
 
 
 def _with_schema(task: Task) -> Stream:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor, Future
 
-    from de_classes.contracts import Load, Receipt, Split, Transform
+    from de_classes.contracts import Load, Split, Transform
 
     from .carry import Carried, Limit
     from .telling import Telling
@@ -62,8 +62,8 @@ class SplitWorkers:
             self._submit(split, split_id, limit)
             return next(self._finished())
 
-    def carry_all(self, splits: Iterable[tuple[str, Split]]) -> Iterator[Receipt]:
-        """Carry every split, under the id beside it, a bounded number at a time; receipts come as they are ready."""
+    def carry_all(self, splits: Iterable[tuple[str, Split]]) -> Iterator[Carried]:
+        """Carry every split, under the id beside it, a bounded number at a time; they come as they are ready."""
         # Executors of the standard library tell how many workers they have by this name only.
         window = 2 * getattr(self._executor, "_max_workers", IN_FLIGHT // 2)
         waiting = iter(splits)
@@ -74,8 +74,7 @@ class SplitWorkers:
                     self._submit(split, split_id, None)
                 if not self._running:
                     return
-                for carried in self._finished():
-                    yield carried.receipt
+                yield from self._finished()
 
     def _submit(self, split: Split, split_id: str, limit: Limit | None) -> None:
         self._told.of(SplitStarted, split_id=split_id)
@@ -97,14 +96,8 @@ class SplitWorkers:
         done, self._running = wait(self._running, return_when=FIRST_COMPLETED)
         for future in done:
             carried = future.result()
-            receipt = carried.receipt
-            self._told.of(
-                SplitFinished,
-                split_id=receipt.split_id,
-                rows=receipt.rows,
-                bytes=receipt.bytes,
-                seconds=carried.seconds,
-            )
+            rows, size = (carried.receipt.rows, carried.receipt.bytes) if carried.receipt else (0, 0)
+            self._told.of(SplitFinished, split_id=carried.split_id, rows=rows, bytes=size, seconds=carried.seconds)
             yield carried
 
     @contextmanager

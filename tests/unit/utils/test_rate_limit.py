@@ -86,7 +86,7 @@ def test_a_copy_counts_for_itself() -> None:
     """A pickled limiter has the same limit, a lock of its own and an empty count."""
     limiter = RateLimiter(1, per_seconds=3600)
     limiter.acquire()
-    copy = pickle.loads(pickle.dumps(limiter))  # noqa: S301 -- our own pickle
+    copy = pickle.loads(pickle.dumps(limiter))
     assert (copy.requests, copy.per_seconds) == (1, 3600)
     copy.acquire()  # would take an hour if it had not
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from de_classes.errors import DeClassesError
@@ -61,27 +59,25 @@ def tour(  # noqa: PLR0913 -- a command line has as many options as it has
 
     Each run takes only what is new, whenever the last one ended and however.
     """
-    from .tour import take  # noqa: PLC0415 -- --help and mistakes need not wait for the libraries
+    try:
+        options = TourOptions(folder, orders, seed, days, postgres_url, store_url, fresh)
+        from .tour import take  # noqa: PLC0415 -- --help and mistakes need not wait for the libraries
 
-    options = TourOptions(folder, orders, seed, days, postgres_url, store_url, fresh)
-    del debug
-    take(options, as_json=as_json, log=log)
+        take(options, as_json=as_json, log=log)
+    except KeyboardInterrupt:
+        typer.echo("\nInterrupted. Nothing is half done: run it again, and it goes on from here.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except DeClassesError as error:
+        if debug:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Take the tour; the exit code is 0 when the proof holds, 2 for a mistake of the user's, 1 for a failure."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments, prog_name="main.py", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo("\nInterrupted. Nothing is half done: run it again, and it goes on from here.", err=True)
-        return INTERRUPTED
-    except DeClassesError as error:
-        if "--debug" in arguments:
-            raise
-        typer.echo(f"Error: {error}", err=True)
-        return error.exit_code
+        app(arguments, prog_name="main.py")
+    except SystemExit as ended:
+        return int(ended.code or 0)
     return 0

@@ -21,7 +21,8 @@ MAX_BYTES = 63
 _HASH_DIGITS = 10
 
 _PLAIN = re.compile(r'[^".\s](?:[^".]*[^".\s])?')
-_PART = re.compile(rf'\s*(?:"((?:[^"]|"")*)"|({_PLAIN.pattern}))\s*')
+_PART = re.compile(rf'(?:"((?:[^"]|"")*)"|({_PLAIN.pattern}))')
+_NAME = re.compile(rf"\s*{_PART.pattern}\s*(?:\.\s*{_PART.pattern}\s*)?")
 
 
 def shortened(name: str) -> str:
@@ -61,15 +62,9 @@ class TableName:
 
         Unlike in SQL, a part without quotes keeps its capitals.
         """
-        parts, at = [], 0
-        while found := _PART.match(text, at):
-            inside, plain = found.groups()
-            parts.append(plain if inside is None else inside.replace('""', '"'))
-            at = found.end()
-            if text[at : at + 1] != ".":
-                break
-            at += 1
-        if at != len(text) or not 1 <= len(parts) <= 2 or not all(parts):  # noqa: PLR2004 -- table, or schema and table
+        found = _NAME.fullmatch(text)
+        parts = [plain or inside.replace('""', '"') for inside, plain in _PART.findall(text)] if found else []
+        if not parts or not all(parts):
             raise ConfigurationError(
                 f"table {text!r}", "it is no name of a table", 'Write table, schema.table or "Odd.Schema"."Table".'
             )
