@@ -98,7 +98,7 @@ class DatasetDestination:
         progress = newest.pipelines.get(pipeline) if newest is not None else None
         own = Folders(pipeline, progress.epoch if progress is not None else 0)
         expected = newest.schema if newest is not None and mode is Mode.APPEND else None
-        yield DatasetLoad(
+        load = DatasetLoad(
             dataset=dataset,
             pipeline=pipeline,
             stream=stream,
@@ -108,6 +108,8 @@ class DatasetDestination:
             expected=expected,
             staged=_staged(dataset, own),
         )
+        load.clean_earlier()
+        yield load
 
     def __repr__(self) -> str:
         return f"DatasetDestination({self._store!r}, {self._prefix!r})"
@@ -245,18 +247,28 @@ class DatasetLoad:
             return False
         return (ended.files, ended.pipelines[self.pipeline].position) == (tuple(files), position)
 
-    def _clean(self, listed: set[str]) -> None:
-        """Remove what loads of this and earlier epochs wrote and can never commit. What fails now is done next time."""
-        reach("dataset.cleanup.before")
-        try:
+    def clean_earlier(self) -> None:
+        """Remove what loads of earlier epochs left: overtaken ones, and those that died between commit and cleaning."""
+        with self._cleaning():
             for earlier in self.folders.earlier(self.dataset.store.folders(self._inside("_staged"))):
                 ended = self.dataset.log.of_epoch(self.pipeline, earlier.epoch)
                 if ended is not None:
                     self._clear(earlier, {file.key for file in ended.files})
-            self._clear(self.folders, listed)
             self.dataset.store.sweep(self.dataset.log.folder)
+
+    def _clean(self, listed: set[str]) -> None:
+        """Remove what loads of this epoch, which has just ended, wrote and did not commit."""
+        reach("dataset.cleanup.before")
+        with self._cleaning():
+            self._clear(self.folders, listed)
+
+    @contextmanager
+    def _cleaning(self) -> Iterator[None]:
+        """What cannot be removed now is left to the next load."""
+        try:
+            yield
         except StoreError as error:
-            _log.warning("%s: leftovers stay until the next commit: %s", self.dataset.url, error.fact)
+            _log.warning("%s: leftovers stay until the next load: %s", self.dataset.url, error.fact)
 
     def _clear(self, folders: Folders, listed: set[str]) -> None:
         store = self.dataset.store

@@ -134,7 +134,7 @@ def test_cleaning_up_that_fails_does_not_fail_the_commit(
         written(load, some(9), named="unused")
         s3_server.failing("POST", "?delete", 403)
         load.commit(written(load, some(1)), None)
-    assert "leftovers stay until the next commit" in caplog.text
+    assert "leftovers stay until the next load" in caplog.text
     assert leftovers(s3_store) != []
     loaded(destination, some(2))
     assert leftovers(s3_store) == []
