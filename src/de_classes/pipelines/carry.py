@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Carried", "Limit", "carry"]
 
-READ_AHEAD_BYTES = 32 * 2**20
+READ_AHEAD_BYTES = 8 * 2**20
 """Arrow bytes that may wait between reading and writing, per split at work."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataset"]
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 4 << 20
 
 
 class Dataset:
