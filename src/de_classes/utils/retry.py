@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from de_classes.contracts import Retried
-from de_classes.errors import ConfigurationError
+from de_classes.errors import ConfigurationError, DeClassesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,8 @@ class RetryPolicy:
                 )
                 if wait is None:
                     raise
-                cause = str(error) or type(error).__name__
+                told = error.fact if isinstance(error, DeClassesError) else str(error)
+                cause = told or type(error).__name__
             if observer is not None:
                 _tell(
                     observer, Retried(at=datetime.now(UTC), name=name, attempt=failures, wait_seconds=wait, cause=cause)
