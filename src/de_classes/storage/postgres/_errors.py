@@ -51,6 +51,7 @@ _BROKEN_TEXT = re.compile(
     r"could not translate host|SSL ",
     re.IGNORECASE,
 )
+_SAID_BY_SERVER = re.compile(r"(?:FATAL|ERROR|PANIC):\s+(.+)")
 
 
 @contextmanager
@@ -96,8 +97,9 @@ def _fact(error: Exception) -> str:
     primary = getattr(diagnostics, "message_primary", None)
     if primary:
         return str(primary)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # libpq tells one line per address that it tried; the last word of the last line is the reason.
-    line = lines[-1] if lines else type(error).__name__
-    line = re.sub(r"^.*?(?:FATAL|ERROR|PANIC):\s+", "", line)
-    return re.sub(r"^\[libpq\]\s*", "", line)
+    text = str(error)
+    if said := _SAID_BY_SERVER.search(text):
+        return said[1].strip()
+    lines = [re.sub(r"^(?:[A-Z_]+: )?\[libpq\] ", "", line.strip()) for line in text.splitlines() if line.strip()]
+    # libpq tells of every address that it tried; the last one that failed is as good as any.
+    return next((line for line in reversed(lines) if "failed" in line), lines[0] if lines else type(error).__name__)

@@ -24,7 +24,8 @@ class PostgresClient:
 
     `url` is a libpq URI (`postgresql://user:password@host:5432/database?sslmode=require`) or a `key=value` string; what
     it leaves out comes from libpq's own environment variables and ~/.pgpass. Times are seconds; None leaves
-    `statement_timeout` and `lock_timeout` to the server. Connecting is tried once.
+    `statement_timeout` and `lock_timeout` to the server. Connecting is tried once; libpq counts its time in whole
+    seconds and gives each address two at least.
     """
 
     def __init__(

@@ -81,7 +81,10 @@ class Snapshot:
         """Export the snapshot of the transaction that is open on a connection."""
         row = connection.execute(
             "SELECT pg_export_snapshot(), pg_current_snapshot()::text, now()::text,"
-            " concat_ws(' ', pg_postmaster_start_time(), current_database())"
+            " concat_ws(' ', current_database(), pg_postmaster_start_time(),"
+            # A crash may take back what was committed asynchronously, and give its number to another transaction; then
+            # the server goes on, with a new checkpointer.
+            " (SELECT max(backend_start) FROM pg_stat_activity WHERE backend_type = 'checkpointer'))"
         ).fetchone()
         exported, seen, clock, server = row or ("", "", "", "")
         return cls(exported, f"{seen}@{_digest(server)}", clock)

@@ -92,6 +92,8 @@ class PostgresDestination:
         with self.client.connect() as connection:
             state.ensure(connection)
             epoch = state.epoch(connection) or 0
+            # Loads of earlier epochs are overtaken: whatever they left, they can never commit it.
+            state.forget_up_to(connection, epoch - 1)
             staged = _complete(connection, state, epoch)
         yield PostgresLoad(self, stream, mode, state, epoch, staged)
 
@@ -135,6 +137,11 @@ class PostgresLoad:
         """The table that is loaded."""
         return self.destination.table(self.stream.name)
 
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The columns of the stream's key as the table calls them."""
+        return tuple(map(shortened, self.stream.primary_key))
+
     def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
         """Copy a split into a table of its own, and commit that together with its line in the ledger.
 
@@ -143,7 +150,7 @@ class PostgresLoad:
             SchemaMismatch: the columns are not the table's; all differences are told.
 
         """
-        target, key = self.target, self.stream.primary_key
+        target, key = self.target, self.primary_key
         with self.destination.client.connect() as connection:
             return stage(connection, self.state, self.epoch, target, key, self.destination.encoder, split_id, batches)
 
@@ -196,7 +203,7 @@ class PostgresLoad:
             )
 
     def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
-        target, key = self.target, self.stream.primary_key
+        target, key = self.target, self.primary_key
         pieces = [receipt for receipt in receipts if "table" in receipt.details]
         table = table_in_catalogue(connection, target)
         schema = next((piece.schema for piece in pieces if piece.schema is not None), self.stream.schema)

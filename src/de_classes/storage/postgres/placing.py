@@ -106,8 +106,8 @@ def place(subject: str, schema: pa.Schema, target: Table | None, primary_key: Se
 def differences(
     columns: Sequence[Column], schema: pa.Schema, target: Table | None, primary_key: Sequence[str]
 ) -> list[str]:
-    """Tell everything that keeps these columns from going into the target."""
-    names = schema.names
+    """Tell everything that keeps these columns, which hold the schema, from going into the target."""
+    names = [column.name for column in columns]
     wrong = [f"{name} comes {names.count(name)} times" for name in dict.fromkeys(names) if names.count(name) > 1]
     wrong += [f"{name} is in the primary key and does not come" for name in primary_key if name not in names]
     if not names:
@@ -115,11 +115,11 @@ def differences(
     if target is None:
         return wrong
     there = {column.name: column for column in target.columns}
-    for column in columns:
+    for column, field in zip(columns, schema, strict=True):
         known = there.get(column.name)
         if known is None:
             wrong.append(f"{column.name} {column.type} is not in the table")
-        elif not holds(known.type, column.type) and not pa.types.is_null(schema.field(column.name).type):
+        elif not holds(known.type, column.type) and not pa.types.is_null(field.type):
             wrong.append(f"{column.name} {known.type} does not hold every {column.type}")
     filled = set(names) | target.with_defaults
     wrong += [

@@ -38,6 +38,9 @@ _SLICE_BYTES = 4 * 2**20
 """Arrow bytes that are spelled at once: what COPY's text costs in memory on top of the batch."""
 
 
+_BEHIND_BYTES = 16 * 2**20
+"""More than the buffers of two sockets and of libpq hold together."""
+
 _AT = re.compile(r"^COPY [^\n]*?, line (\d+)(?:, column (.+?)(?:: |$))?", re.MULTILINE)
 """Where COPY was, in the context of the server's error (its text is translated in few languages, the order is kept)."""
 
@@ -109,8 +112,7 @@ class _Copying:
     size: int = 0
     lines: int = 0
     position: Position | None = None
-    # The server may be some buffers behind; what it complains about is among the last slices.
-    recent: deque[_Slice] = field(default_factory=lambda: deque(maxlen=3))
+    recent: deque[_Slice] = field(default_factory=deque)
 
     def written(self, batch: Batch) -> Iterator[bytes]:
         """The batch's rows for COPY, some at a time."""
@@ -129,12 +131,18 @@ class _Copying:
                 # How lines end is only known after the first one, so the server does not count breaks within that.
                 self.lines -= self._encoded(piece.records.slice(0, 1), 0).count(b"\n") - 1
                 piece.first_line = self.lines
-            self.recent.append(piece)
+            self._remember(piece)
             self.rows += piece.records.num_rows
             self.size += len(encoded)
             self.lines += encoded.count(b"\n")
             yield encoded
         self.position = batch.position if batch.position is not None else self.position
+
+    def _remember(self, piece: _Slice) -> None:
+        """Keep as much as the server may be behind: what it complains about is among the last that was sent."""
+        self.recent.append(piece)
+        while sum(kept.records.nbytes for kept in self.recent) > _BEHIND_BYTES and len(self.recent) > 1:
+            self.recent.popleft()
 
     def _encoded(self, records: pa.RecordBatch, first_row: int) -> bytes:
         checked = self.placing.checked(records, first_row)

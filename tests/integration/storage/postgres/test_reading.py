@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import pyarrow as pa
+import pytest
+
+from de_classes.errors import ConfigurationError, PostgresError, TableNotFound, UnknownType, ValueNotHeld
+from de_classes.storage.postgres import PostgresClient, PostgresSource
+
+Strategy = Literal["adbc", "copy_binary"]
+strategies = pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
+
+
+def read(source: PostgresSource, name: str) -> pa.Table:
+    stream = next(stream for stream in source.streams() if stream.name == name)
+    with source.plan(stream, None) as plan:
+        return pa.Table.from_batches([batch.records for split in plan.splits for batch in split.read()])
+
+
+@strategies
+@pytest.mark.parametrize(
+    ("declared", "good", "bad"),
+    [
+        ("date", "5874897-12-31", "infinity"),
+        ("date", "4714-11-24 BC", "-infinity"),
+        ("timestamp", "294247-01-10 04:00:54.775807", "294247-01-10 04:00:54.775808"),
+        ("timestamp", "4714-11-24 BC", "infinity"),
+        ("timestamptz", "2026-01-01", "-infinity"),
+        ("timestamptz", "2026-01-01", "294276-12-31 23:59:59.999999"),
+        ("time", "23:59:59.999999", "24:00"),
+        ("numeric(5,2)", "999.99", "NaN"),
+        ("numeric(60,2)", "999.99", "NaN"),
+        ("int[]", "{1,NULL,2}", "{{1,2},{3,4}}"),
+        ("int[]", "{}", "[0:1]={1,2}"),
+        ("int[]", "[1:2]={1,2}", "[5:6]={1,2}"),
+        ("date[]", "{2026-01-01,NULL}", "{2026-01-01,infinity}"),
+        ("time[]", "{00:00,NULL}", "{00:00,24:00}"),
+        ("numeric(5,2)[]", "{1,NULL}", "{NULL,NaN}"),
+    ],
+)
+def test_values_that_arrow_cannot_hold_name_their_row(
+    client: PostgresClient, strategy: Strategy, declared: str, good: str, bad: str
+) -> None:
+    """Neither way of reading wraps, flattens or drops a value: it names table, column and row."""
+    client.run(f"CREATE TABLE t (before int[], x {declared})")
+    client.run(
+        f"INSERT INTO t SELECT '{{1}}', x::{declared} FROM unnest(%s::text[]) x", ([good, None, good, bad, good],)
+    )
+    source = PostgresSource(client, tables=["t"], strategy=strategy)
+    with pytest.raises(ValueNotHeld, match="row 3") as told:
+        read(source, "t")
+    assert (told.value.table, told.value.column, told.value.row) == ("public.t", "x", 3)
+    client.run(f"DELETE FROM t WHERE x::text = '{bad}'::{declared}::text")
+    assert read(source, "t").num_rows == 4
+
+
+def test_a_late_row_is_counted_from_the_beginning_of_its_split(client: PostgresClient) -> None:
+    """The row in the error counts all batches before."""
+    day = "CASE WHEN n = 30000 THEN 'infinity' ELSE '2026-01-01' END::date"
+    client.run(f"CREATE TABLE t AS SELECT repeat('x', 1000) AS filler, {day} AS day FROM generate_series(0, 30500) n")
+    source = PostgresSource(client, tables=["t"], split_bytes=2**40)
+    with pytest.raises(ValueNotHeld) as told:
+        read(source, "t")
+    assert told.value.row == 30_000
+
+
+@pytest.mark.parametrize(("split_bytes", "splits"), [(16_384, 48), (65_536, 12), (2**40, 1)])
+def test_every_row_is_in_exactly_one_split(client: PostgresClient, split_bytes: int, splits: int) -> None:
+    """Ranges of pages hold each row once, in a table with holes, out-of-line values and a last page half full."""
+    client.run("CREATE TABLE t (n int PRIMARY KEY, big text)")
+    big = "CASE WHEN n % 500 = 0 THEN repeat(md5(n::text), 3000) END"
+    client.run(f"INSERT INTO t SELECT n, {big} FROM generate_series(1, 20001) n")
+    client.run("DELETE FROM t WHERE n % 3 = 0")
+    whole = client.fetch("SELECT count(*), sum(n) FROM t")[0]
+    source = PostgresSource(client, tables=["t"], split_bytes=split_bytes)
+    (stream,) = source.streams()
+    with source.plan(stream, None) as plan:
+        assert abs(len(plan.splits) - splits) <= splits // 5
+        numbers = [n for split in plan.splits for batch in split.read() for n in batch.records["n"].to_pylist()]
+    assert (len(numbers), sum(numbers)) == whole
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_all_splits_see_one_snapshot(client: PostgresClient) -> None:
+    """What is written, deleted or truncated while a plan is open is not seen, or has to wait."""
+    client.run("CREATE TABLE t AS SELECT n FROM generate_series(1, 5000) n")
+    source = PostgresSource(client, tables=["t"], split_bytes=20_000)
+    (stream,) = source.streams()
+    with source.plan(stream, None) as plan:
+        ids = [split.id for split in plan.splits]
+        client.run("INSERT INTO t SELECT 1 FROM generate_series(1, 5000)")
+        client.run("DELETE FROM t WHERE n > 2500")
+        client.run("VACUUM FULL pg_description") if False else None
+        impatient = PostgresClient(client.conninfo, lock_timeout=0.05)
+        with pytest.raises(PostgresError, match="lock") as told:
+            impatient.run("TRUNCATE t")
+        assert told.value.sqlstate == "55P03"
+        numbers = [n for split in plan.splits for batch in split.read() for n in batch.records["n"].to_pylist()]
+    assert sorted(numbers) == list(range(1, 5001))
+    with source.plan(stream, None) as plan:
+        assert not set(ids) & {split.id for split in plan.splits}
+
+
+def test_a_split_keeps_its_name_while_nothing_changes(client: PostgresClient) -> None:
+    """Two plans of an unchanged table give the same ids, for an interrupted load to be taken over; queries do not."""
+    client.run("CREATE TABLE t AS SELECT 1 AS n")
+    source = PostgresSource(client, tables=["t"], queries={"q": "SELECT now() AS n"})
+    ids: dict[str, set[str]] = {}
+    for stream in [*source.streams(), *source.streams()]:
+        with source.plan(stream, None) as plan:
+            ids.setdefault(stream.name, set()).update(split.id for split in plan.splits)
+    assert {name: len(found) for name, found in ids.items()} == {"t": 1, "q": 2}
+
+
+def test_a_split_outlives_its_plan_as_a_clear_error(client: PostgresClient) -> None:
+    """A split that is read after its plan has ended says that its snapshot is gone."""
+    client.run("CREATE TABLE t AS SELECT 1 AS n")
+    for strategy in ("adbc", "copy_binary"):
+        source = PostgresSource(client, tables=["t"], strategy=strategy)  # type: ignore[arg-type]
+        with source.plan(source.streams()[0], None) as plan:
+            (split,) = plan.splits
+        with pytest.raises(PostgresError, match="snapshot"):
+            list(split.read())
+
+
+@strategies
+def test_views_partitions_and_children_are_read_whole(client: PostgresClient, strategy: Strategy) -> None:
+    """What has no pages of its own is one split with all its rows; keys come from the catalogue."""
+    client.run("CREATE TABLE parts (n int PRIMARY KEY, x text NOT NULL) PARTITION BY RANGE (n)")
+    client.run("CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)")
+    client.run("CREATE TABLE part_2 PARTITION OF parts FOR VALUES FROM (10) TO (20)")
+    client.run("INSERT INTO parts SELECT n, 'x' FROM generate_series(0, 19) n")
+    client.run("CREATE VIEW evens AS SELECT * FROM parts WHERE n % 2 = 0")
+    client.run("CREATE MATERIALIZED VIEW kept AS SELECT * FROM evens")
+    client.run("CREATE TABLE mother (n int); CREATE TABLE child () INHERITS (mother)")
+    client.run("INSERT INTO mother VALUES (1); INSERT INTO child SELECT n FROM generate_series(2, 3000) n")
+    tables = ["parts", "evens", "kept", "mother"]
+    source = PostgresSource(client, tables=tables, split_bytes=8192, strategy=strategy)
+    assert [read(source, name).num_rows for name in tables] == [20, 10, 10, 3000]
+    streams = {stream.name: stream for stream in source.streams()}
+    assert streams["parts"].primary_key == ("n",)
+    assert streams["parts"].schema is not None
+    assert not streams["parts"].schema.field("x").nullable
+
+
+@strategies
+def test_odd_names_are_read(client: PostgresClient, strategy: Strategy) -> None:
+    """Schemas, tables and columns with capitals, quotes, dots and per cent signs are read as they are."""
+    client.run(
+        'CREATE SCHEMA "Odd.Schema"; CREATE TABLE "Odd.Schema"."Ta""ble %s" ("a""b" int, "100%%" int[], "Σ" text)'
+    )
+    client.run("""INSERT INTO "Odd.Schema"."Ta""ble %s" VALUES (1, '{2}', 'ς')""")
+    source = PostgresSource(client, tables=['"Odd.Schema"."Ta""ble %s"'], strategy=strategy)
+    assert read(source, 'Ta"ble %s').to_pylist() == [{'a"b': 1, "100%%": [2], "Σ": "ς"}]
+
+
+@strategies
+def test_an_empty_table_gives_its_columns(client: PostgresClient, strategy: Strategy) -> None:
+    """A batch without rows still says what the columns are."""
+    client.run("CREATE TABLE t (a int, b numeric(5,2)[])")
+    assert read(PostgresSource(client, tables=["t"], strategy=strategy), "t").schema.names == ["a", "b"]
+
+
+def test_queries_may_end_as_people_write_them(client: PostgresClient) -> None:
+    """A semicolon and a comment at the end do no harm, and the order of the query is kept."""
+    query = "SELECT n, '%s' AS x FROM generate_series(1, 3000) n ORDER BY n DESC  -- last first\n ; "
+    source = PostgresSource(client, queries={"q": query})
+    assert read(source, "q")["n"].to_pylist() == list(range(3000, 0, -1))
+
+
+def test_unknown_types_are_told_all_at_once(client: PostgresClient) -> None:
+    """Columns of types that are not read yet are named together, with what to do; a cast in a query reads them."""
+    client.run("CREATE TYPE pair AS (a int)")
+    client.run("CREATE TABLE t (ok int, i interval, z timetz, n inet, p point, r int4range, c pair, m money, x xml[])")
+    with pytest.raises(UnknownType, match="SELECT column::text") as told:
+        PostgresSource(client, tables=["t"]).streams()
+    assert told.value.columns == [
+        "i interval", "z time with time zone", "n inet", "p point", "r int4range", "c pair", "m money", "x xml[]",
+    ]  # fmt: skip
+    client.run("INSERT INTO t (i) VALUES ('1 month')")
+    assert read(PostgresSource(client, queries={"q": "SELECT i::text FROM t"}), "q").to_pylist() == [{"i": "1 mon"}]
+
+
+@strategies
+def test_a_domain_is_read_as_what_it_is_made_of(client: PostgresClient, strategy: Strategy) -> None:
+    """A domain has the values of its base type, and is read as that."""
+    client.run("CREATE DOMAIN price AS numeric(10,2) CHECK (value > 0)")
+    client.run("CREATE TABLE t (p price); INSERT INTO t VALUES (1.5)")
+    table = read(PostgresSource(client, tables=["t"], strategy=strategy), "t")
+    assert table["p"].type == pa.decimal128(10, 2)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "no_schema.t", "T"])
+def test_a_missing_table_is_told(client: PostgresClient, name: str) -> None:
+    """A table that is not there, or is written otherwise, is named."""
+    client.run("CREATE TABLE t (a int)")
+    with pytest.raises(TableNotFound, match=name) as told:
+        PostgresSource(client, tables=[name]).streams()
+    assert "Check the name" in str(told.value)
+
+
+def test_a_missing_table_in_a_query_is_told(client: PostgresClient) -> None:
+    """So is one that a query names."""
+    with pytest.raises(TableNotFound, match="nowhere"):
+        PostgresSource(client, queries={"q": "SELECT * FROM nowhere"}).streams()
+
+
+def test_a_stream_that_is_not_offered_is_told(client: PostgresClient) -> None:
+    """Planning another source's stream is the caller's mistake."""
+    client.run("CREATE TABLE t (a int); CREATE TABLE u (a int)")
+    (stream,) = PostgresSource(client, tables=["u"]).streams()
+    with (
+        pytest.raises(ConfigurationError, match="does not offer"),
+        PostgresSource(client, tables=["t"]).plan(stream, None),
+    ):
+        pass
+
+
+@strategies
+def test_an_error_in_the_middle_is_short(client: PostgresClient, strategy: Strategy) -> None:
+    """An error that the server finds while rows flow is told in a line, without a dump."""
+    query = "SELECT 1 / (20000 - n) AS x, repeat('x', 1000) AS y FROM generate_series(1, 30000) n"
+    source = PostgresSource(client, queries={"q": query}, strategy=strategy)
+    with pytest.raises(PostgresError, match="division by zero") as told:
+        read(source, "q")
+    assert len(str(told.value).splitlines()) == 1
+    assert "COPY" not in str(told.value)
+
+
+@strategies
+def test_a_server_that_leaves_in_the_middle_is_told(client: PostgresClient, strategy: Strategy) -> None:
+    """A session that is ended while rows flow is an error of the connection."""
+    from de_classes.errors import PostgresUnreachable
+
+    query = "SELECT n, repeat('x', 1000) AS y FROM generate_series(1, 200000) n"
+    source = PostgresSource(client, queries={"q": query}, strategy=strategy)
+    with source.plan(source.streams()[0], None) as plan:
+        batches = plan.splits[0].read()
+        next(batches)
+        client.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %'")
+        with pytest.raises(PostgresUnreachable):
+            list(batches)
+
+
+@strategies
+def test_leaving_in_the_middle_frees_the_server(client: PostgresClient, strategy: Strategy) -> None:
+    """Who reads only the first batch leaves no session behind."""
+    client.run("CREATE TABLE t AS SELECT n, repeat('x', 1000) AS y FROM generate_series(1, 50000) n")
+    source = PostgresSource(client, tables=["t"], strategy=strategy)
+    with source.plan(source.streams()[0], None) as plan:
+        batches = plan.splits[0].read()
+        next(batches)
+        batches.close()  # type: ignore[attr-defined]
+    client.run("DROP TABLE t")
