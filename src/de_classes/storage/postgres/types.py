@@ -298,14 +298,16 @@ def _scalar(plain: Any) -> PgType | None:  # noqa: PLR0911 -- the rest of the ta
     return None
 
 
-def _is_json(plain: pa.DataType) -> bool:
+def _is_json(plain: Any) -> bool:
     """Whether it is nested of what JSON holds exactly: structs and lists of truth values, numbers, text and moments."""
     if pa.types.is_struct(plain):
-        return plain.num_fields > 0 and all(_is_json_value(_plain(field.type)) for field in plain)
+        # Of two fields of one name, jsonb keeps one.
+        names = {field.name for field in plain}
+        return 0 < plain.num_fields == len(names) and all(_is_json_value(_plain(field.type)) for field in plain)
     return pa.types.is_list(plain) and _is_json_value(_plain(plain.value_type))
 
 
-def _is_json_value(plain: pa.DataType) -> bool:
+def _is_json_value(plain: Any) -> bool:
     type_ = _scalar(plain)
     return _is_json(plain) or (type_ is not None and type_.base != "bytea" and not isinstance(plain, pa.JsonType))
 
