@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import psycopg
 
     from .identifiers import TableName
+    from .types import PgType
 
-__all__ = ["Table", "columns_of", "table_in_catalogue"]
+__all__ = ["Table", "column_list", "columns_of", "table_in_catalogue"]
 
 _TYPES = """
 SELECT coalesce(e.typname, t.typname), a.modifier,
@@ -85,7 +86,7 @@ def columns_of(connection: psycopg.Connection[Any], query: str) -> list[Column]:
     return [Column(name, _type(row)) for name, row in zip(names, types, strict=True)]
 
 
-def _type(row: Sequence[Any]) -> Any:
+def _type(row: Sequence[Any]) -> PgType:
     name, modifier, builtin, array, labels, formatted = row
     return type_from_catalogue(name, modifier, builtin=builtin, array=array, labels=labels, formatted=formatted)
 

@@ -106,7 +106,7 @@ class QueryReader(Protocol):
 class AdbcReader:
     """Reads with the ADBC driver for PostgreSQL; `batch_bytes` is about the size of a batch."""
 
-    batch_bytes: int = 8 * 2**20
+    batch_bytes: int = 4 * 2**20
 
     def read(self, client: PostgresClient, selection: Selection) -> Iterator[pa.RecordBatch]:
         """Stream the rows; memory holds a batch or two."""
@@ -120,7 +120,7 @@ class AdbcReader:
                 if raw is None:
                     break
                 if raw.num_rows:
-                    yield put_right(raw, selection, first_row)
+                    yield _put_right(raw, selection, first_row)
                     first_row += raw.num_rows
         if not first_row:
             yield pa.RecordBatch.from_pylist([], schema=selection.schema)
@@ -153,11 +153,11 @@ def _of_stream(error: Exception, subject: str) -> DeClassesError:
     return PostgresError(wrapped.subject, wrapped.fact, wrapped.remedy, sqlstate=None)
 
 
-def put_right(raw: pa.RecordBatch, selection: Selection, first_row: int) -> pa.RecordBatch:
+def _put_right(raw: pa.RecordBatch, selection: Selection, first_row: int) -> pa.RecordBatch:
     """Make the type table's values of the driver's, and refuse what it wrapped or could not tell."""
     columns = raw.columns
     if selection.guarded:
-        refuse_arrays(columns.pop(), selection, first_row)
+        _refuse_arrays(columns.pop(), selection, first_row)
     return pa.RecordBatch.from_arrays(
         [
             to_table_type(array, column, selection.subject, first_row)
@@ -167,7 +167,7 @@ def put_right(raw: pa.RecordBatch, selection: Selection, first_row: int) -> pa.R
     )
 
 
-def refuse_arrays(guard: Array, selection: Selection, first_row: int) -> None:
+def _refuse_arrays(guard: Array, selection: Selection, first_row: int) -> None:
     """Raise ValueNotHeld for the first array that the hidden column found to be no list."""
     numbers = guard.to_numpy(zero_copy_only=False)
     if numbers.any():

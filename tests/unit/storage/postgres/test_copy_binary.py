@@ -71,8 +71,12 @@ def numeric(number: Decimal) -> bytes:
 def test_numerics_keep_every_digit(number: Decimal) -> None:
     """Digits to the base of ten thousand become the same number with the same decimals, as text and as Decimal."""
     assert decode(numeric(number), PgType("numeric")) == f"{number:f}"
-    small = number % 1000
-    assert decode(numeric(round(small, 5)), PgType("numeric", (20, 5))) == round(small, 5)
+
+
+@given(st.integers(-(10**20) + 1, 10**20 - 1).map(lambda number: Decimal(number).scaleb(-5)))
+def test_declared_numerics_become_decimals(number: Decimal) -> None:
+    """Where a decimal holds the declared type, the number is one."""
+    assert decode(numeric(number), PgType("numeric", (20, 5))) == number
 
 
 @pytest.mark.parametrize(("sign", "expected"), [(0xC000, "NaN"), (0xD000, "Infinity"), (0xF000, "-Infinity")])
