@@ -66,7 +66,7 @@ class DatasetDestination:
         prefix: str = "",
         *,
         target_file_bytes: int = 256 << 20,
-        row_group_bytes: int = 32 << 20,
+        row_group_bytes: int = 16 << 20,
     ) -> None:
         self._store, self._prefix = store, check_prefix(prefix)
         self._sizes = ParquetSizes(file=target_file_bytes, row_group=row_group_bytes)

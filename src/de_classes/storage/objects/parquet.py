@@ -42,7 +42,7 @@ class ParquetSizes:
 
     file: int = 256 << 20
     """A file is ended when it is at least this long; it is longer by less than a row group."""
-    row_group: int = 32 << 20
+    row_group: int = 16 << 20
     """Rows are collected up to this much memory, and then written as one row group."""
     batch: int = 16 << 20
     """About how much memory a batch takes that is read."""
