@@ -5,10 +5,11 @@ is inherited and nothing is registered. `de_classes.testing.contract` then puts 
 
 How a run goes, for one stream::
 
-    since = destination.position(pipeline, stream)          # how far did the last commit take it?
-    with source.plan(stream, since) as plan, destination.begin(pipeline, stream, mode) as load:
-        receipts = [load.write(split.id, split.read()) for split in plan.splits]    # in workers, any order, anywhere
-        load.commit(receipts, plan.position)               # all or nothing, together with the position
+    with destination.begin(pipeline, stream, mode) as load:         # from here on, only one run can commit
+        since = destination.position(pipeline, stream)              # how far did the last commit take it?
+        with source.plan(stream, since) as plan:
+            receipts = [load.write(split.id, split.read()) for split in plan.splits]    # in workers, any order
+            load.commit(receipts, plan.position)                    # all or nothing, together with the position
 
 The only moment that matters is the commit: before it nothing is visible, with it everything is, the position included.
 A process that dies at any instant is run again and goes on from the position of the last commit.

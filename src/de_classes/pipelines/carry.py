@@ -66,6 +66,8 @@ def carry(  # noqa: PLR0913 -- one call, sent over a wire
         first = next(rows, None)
         if first is not None:
             receipt = load.write(split_id, chain([first], rows))
+            if next(rows, None) is not None:
+                raise CountMismatch(f"split {split.id!r}", "the destination wrote its beginning only")
     reading.check_end()
     if receipt is not None and receipt.rows != passing.rows:
         raise CountMismatch(

@@ -145,19 +145,18 @@ class _Passage:
     def run(self) -> None:
         """Plan and commit until the source has no more."""
         run, task = self.runner, self.task
-        # To replace is to take everything, wherever the last run stood.
-        if run.mode is not Mode.REPLACE:
-            self.position = run.destination.position(run.pipeline, task.into)
         into = _with_schema(task)
         ended = False
         while not ended:
-            reach("runner.before_plan")
-            with (
-                run.source.plan(task.stream, self.position) as plan,
-                run.destination.begin(run.pipeline, into, run.mode) as load,
-            ):
+            # Begun before anything is looked at: a commit of another run from here on makes this one fail.
+            with run.destination.begin(run.pipeline, into, run.mode) as load:
                 reach("runner.after_begin")
-                ended = self._take(plan, load)
+                # To replace is to take everything, wherever the last run stood.
+                if run.mode is not Mode.REPLACE:
+                    self.position = run.destination.position(run.pipeline, task.into)
+                reach("runner.before_plan")
+                with run.source.plan(task.stream, self.position) as plan:
+                    ended = self._take(plan, load)
 
     def _take(self, plan: Plan, load: Load) -> bool:
         """Take one plan to its commit; whether that was the end of the stream."""
@@ -176,7 +175,7 @@ class _Passage:
             receipts, reached, ended = self._beginning(plan, workers)
         else:
             receipts, reached, ended = _everything(ids, workers, staged), plan.position, True
-        reached = reached or self.position
+        reached = self.position if reached is None else reached
         if receipts or reached != self.position or self.runner.mode is Mode.REPLACE:
             self._commit(load, receipts, reached)
         return ended

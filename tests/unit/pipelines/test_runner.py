@@ -30,7 +30,7 @@ from de_classes.contracts import (
     StreamFinished,
     StreamStarted,
 )
-from de_classes.errors import ConfigurationError, DeClassesError, TransformFailed
+from de_classes.errors import ConfigurationError, CountMismatch, DeClassesError, Overtaken, TransformFailed
 from de_classes.pipelines import Checkpoint, Pipeline, Route
 from de_classes.testing.memory import MemoryDestination, MemorySource
 
@@ -321,3 +321,114 @@ def test_what_went_through_other_transforms_is_not_taken_over() -> None:
     Pipeline("p", source, destination, transforms=[doubled]).run()
     assert ids(destination) == list(range(0, 180, 2))
     assert destination.leftovers() == []
+
+
+@dataclass
+class Overtaking:
+    """A source during whose planning another run of the same pipeline takes place, once."""
+
+    inner: MemorySource
+    destination: MemoryDestination
+    done: bool = False
+
+    def streams(self) -> Any:
+        return self.inner.streams()
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        if not self.done:
+            self.done = True
+            Pipeline("p", self.inner, self.destination).run()
+        with self.inner.plan(stream, since) as plan:
+            yield plan
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_a_run_that_is_overtaken_while_it_plans_fails(resumable: bool) -> None:
+    """Whoever commits after a run has looked at the position makes it fail; nothing is doubled."""
+    destination = MemoryDestination()
+    source = Overtaking(MemorySource({"numbers": numbers(30)}, resumable=resumable), destination)
+    with pytest.raises(Overtaken):
+        Pipeline("p", source, destination).run()
+    assert ids(destination) == list(range(30))
+
+
+@dataclass(frozen=True)
+class Once:
+    """A source whose position is an empty mapping: there is nothing to say but that all was given."""
+
+    id: str = "once"
+
+    def streams(self) -> list[Stream]:
+        return [Stream("numbers")]
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        yield Plan([self] if since is None else [], {})
+
+    def read(self) -> Iterator[Batch]:
+        yield Batch(numbers(3).to_batches()[0])
+
+
+def test_an_empty_position_is_a_position() -> None:
+    """A position without any entries is kept and given back like any other."""
+    destination = MemoryDestination()
+    assert [Pipeline("p", Once(), destination).run().rows for _ in range(2)] == [3, 0]
+    assert destination.position("p", Stream("numbers")) == {}
+
+
+class Hasty(MemoryDestination):
+    """A destination whose loads look at their first batch only."""
+
+    @contextmanager
+    def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[Any]:
+        with super().begin(pipeline, stream, mode) as load:
+            yield HastyLoad(load)
+
+
+@dataclass
+class HastyLoad:
+    load: Any
+
+    @property
+    def staged(self) -> Any:
+        return self.load.staged
+
+    def write(self, split_id: str, batches: Iterator[Batch]) -> Any:
+        return self.load.write(split_id, iter([next(batches)]))
+
+    def commit(self, receipts: Any, position: Position | None) -> None:
+        self.load.commit(receipts, position)
+
+
+def test_a_load_that_does_not_take_every_batch_is_an_error() -> None:
+    """What a destination leaves in the iterator would be lost; that is said before anything is visible."""
+    destination = Hasty()
+    with pytest.raises(CountMismatch):
+        Pipeline("p", MemorySource({"numbers": numbers(50)}, splits=1), destination).run()
+    assert ids(destination) == []
+
+
+class Trailing:
+    """A source that gives rows behind its last position."""
+
+    id = "trailing"
+
+    def streams(self) -> list[Stream]:
+        return [Stream("numbers")]
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        yield Plan([self])
+
+    def read(self) -> Iterator[Batch]:
+        yield Batch(numbers(3).to_batches()[0], {"rows": 3})
+        yield Batch(numbers(3).to_batches()[0])
+
+
+def test_rows_behind_the_last_position_are_an_error() -> None:
+    """They would be read again by the next run, so nothing is committed."""
+    destination = MemoryDestination()
+    with pytest.raises(DeClassesError, match="3 rows after its last position"):
+        Pipeline("p", Trailing(), destination).run()
+    assert ids(destination) == []

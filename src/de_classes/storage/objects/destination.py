@@ -317,15 +317,14 @@ class Change:
 
         """
         load = self.load
+        self._refuse_overtaken(newest)
+        try:
+            load.check_files(self.files)
+        except DatasetError:
+            # Whoever committed since `newest` was read has removed what can never be committed any more: this load's.
+            self._refuse_overtaken(load.dataset.log.newest())
+            raise
         before = dict(newest.pipelines) if newest is not None else {}
-        known = before.get(load.pipeline)
-        if (known.epoch if known is not None else 0) != load.folders.epoch:
-            raise Overtaken(
-                f"pipeline {load.pipeline!r}, {load.dataset.url}",
-                "another run of the pipeline has committed since this one began",
-                "Run it again: it goes on from there. Run one at a time.",
-            )
-        load.check_files(self.files)
         number = newest.number + 1 if newest is not None else 1
         replaces = load.mode is Mode.REPLACE
         rows = sum(file.rows for file in self.files)
@@ -343,6 +342,16 @@ class Change:
             files=self.files,
             pipelines=before,
         )
+
+    def _refuse_overtaken(self, newest: Commit | None) -> None:
+        load = self.load
+        known = newest.pipelines.get(load.pipeline) if newest is not None else None
+        if (known.epoch if known is not None else 0) != load.folders.epoch:
+            raise Overtaken(
+                f"pipeline {load.pipeline!r}, {load.dataset.url}",
+                "another run of the pipeline has committed since this one began",
+                "Run it again: it goes on from there. Run one at a time.",
+            )
 
     def _schema(self, newest: Commit | None) -> pa.Schema | None:
         coming = self.schema

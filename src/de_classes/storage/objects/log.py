@@ -209,7 +209,7 @@ class CommitLog:
 def united(known: pa.Schema | None, coming: pa.Schema | None, subject: str) -> pa.Schema | None:
     """The schema that holds both: the known one, with a column nullable if it is so in either.
 
-    Order does not matter, nor does metadata: that of the known schema stays.
+    Order does not matter, nor does metadata: of a column's, what both say stays.
 
     Raises:
         SchemaMismatch: they do not have the same columns of the same types; names every difference.
@@ -232,8 +232,14 @@ def united(known: pa.Schema | None, coming: pa.Schema | None, subject: str) -> p
             "Select, rename or cast to the columns that are there, or load with mode replace.",
             differences=tuple(wrong),
         )
-    fields = [old.with_nullable(old.nullable or coming.field(old.name).nullable) for old in known]
+    fields = [_either(old, coming.field(old.name)) for old in known]
     return pa.schema(fields).with_metadata(known.metadata)
+
+
+def _either(old: pa.Field[Any], new: pa.Field[Any]) -> pa.Field[Any]:
+    """The field of both: what is told of only one, such as the precision it had where it came from, holds no more."""
+    told: dict[bytes | str, bytes | str] = dict((old.metadata or {}).items() & (new.metadata or {}).items())
+    return old.with_nullable(old.nullable or new.nullable).with_metadata(told)
 
 
 def encode_schema(schema: pa.Schema | None) -> str | None:

@@ -164,7 +164,9 @@ def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> W
     with store.open_writer(key) as sink:
         hashed = _Hashed(sink)
         with _storable(groups.schema, store, key):
-            writer = pq.ParquetWriter(pa.PythonFile(hashed, mode="w"), groups.schema, compression=_COMPRESSION)
+            writer = pq.ParquetWriter(
+                pa.PythonFile(hashed, mode="w"), groups.schema, compression=_COMPRESSION, write_page_checksum=True
+            )
         while not rows or (sink.tell() < target and groups.more()):
             added, size = groups.write_next(writer)
             rows, memory = rows + added, memory + size
@@ -226,7 +228,13 @@ def _opened(raw: BinaryIO, metadata: pq.FileMetaData, most: int) -> pq.ParquetFi
     """Fetch row groups whole where they are small, column by column in pieces where they are not."""
     largest = max((_compressed(metadata.row_group(n)) for n in range(metadata.num_row_groups)), default=0)
     whole = largest <= most
-    return pq.ParquetFile(raw, metadata=metadata, pre_buffer=whole, buffer_size=0 if whole else 1 << 20)
+    return pq.ParquetFile(
+        raw,
+        metadata=metadata,
+        pre_buffer=whole,
+        buffer_size=0 if whole else 1 << 20,
+        page_checksum_verification=True,
+    )
 
 
 def _compressed(group: pq.RowGroupMetaData) -> int:

@@ -70,10 +70,12 @@ class PostgresDestination:
         return TableName(shortened(self.schema), shortened(stream))
 
     def position(self, pipeline: str, stream: Stream) -> Position | None:
-        """The position in the last commit of the pipeline to this stream."""
+        """The position in the last commit of the pipeline to this stream; None when its table was dropped since."""
         state = self._state(pipeline, stream)
         with self.client.connect() as connection:
-            return state.position(connection) if state.exists(connection) else None
+            if not state.exists(connection) or table_in_catalogue(connection, self.table(stream.name)) is None:
+                return None
+            return state.position(connection)
 
     @contextmanager
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[PostgresLoad]:

@@ -100,6 +100,12 @@ class Move:
         """Make the old rows go; only DELETE hides them from transactions that began before the commit no earlier."""
         verb = "TRUNCATE" if truncate else "DELETE FROM"
         connection.execute(f"{verb} {self.target.sql}".encode())
+        if connection.execute(f"SELECT 1 FROM {self.target.sql} LIMIT 1".encode()).fetchone():
+            raise CountMismatch(
+                f"table {self.target}",
+                "rows stayed where all were to be replaced",
+                "Look for a trigger, a rule or a row security policy that keeps rows from being deleted.",
+            )
 
     def run(self, connection: psycopg.Connection[Any], receipt: Receipt, table: Table) -> None:
         """Move the rows of one receipt.
@@ -125,9 +131,23 @@ class Move:
             # A staging table is written once, by one COPY, so its ctids are in the order of the rows.
             last = f"SELECT DISTINCT ON ({keys}) * FROM {staging.sql} ORDER BY {keys}, ctid DESC"
             connection.execute(f"{insert} SELECT {chosen} FROM ({last}) AS last {self._on_conflict(staged)}".encode())
+            self._refuse_missing(connection, receipt, staging)
         else:
             moved = connection.execute(f"{insert} SELECT {chosen} FROM {staging.sql}".encode()).rowcount
             self._count(receipt, moved)
+
+    def _refuse_missing(self, connection: psycopg.Connection[Any], receipt: Receipt, staging: TableName) -> None:
+        """See that every key that was merged is there: ON CONFLICT does not count the rows that were equal already."""
+        same = " AND ".join(f"target.{quoted(key)} = staged.{quoted(key)}" for key in self.primary_key)
+        target = f"SELECT FROM {self.target.sql} AS target WHERE {same}"
+        missing = f"SELECT count(*) FROM {staging.sql} AS staged WHERE NOT EXISTS ({target})"
+        (rows,) = connection.execute(missing.encode()).fetchone() or (0,)
+        if rows:
+            raise CountMismatch(
+                f"table {self.target}",
+                f"{rows} rows of split {receipt.split_id!r} are not there after they were merged",
+                "Look for a trigger, a rule or a row security policy that keeps rows out.",
+            )
 
     def _count(self, receipt: Receipt, rows: int) -> None:
         if rows != receipt.rows:
