@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
 from functools import partial
-from types import CodeType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,37 +34,58 @@ def fingerprint(transforms: Iterable[Transform]) -> str:
     return told.hexdigest()
 
 
-def _words(value: Any) -> Iterator[str]:
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), date, time, timedelta, Decimal, type(Ellipsis))
+"""What shows itself whole and means the same in every process."""
+
+_OF_LIBRARIES = ("pyarrow", "numpy", "pandas", "polars")
+"""Their objects show themselves shortened, and pickle whole."""
+
+
+def _words(value: Any, seen: frozenset[int] = frozenset()) -> Iterator[str]:
     """What there is to say of a value, down to what it holds."""
     yield f"{type(value).__module__}.{type(value).__qualname__}"
-    for part in _parts(value):
-        if isinstance(part, str):
-            yield part
-        else:
-            yield from _words(part[0])
+    if isinstance(value, _PLAIN):
+        yield repr(value)
+    elif type(value).__module__.partition(".")[0] in _OF_LIBRARIES:
+        yield pickle.dumps(value, protocol=5).hex()
+    elif id(value) not in seen:
+        for part in _parts(value):
+            yield from _words(part, seen | {id(value)})
 
 
-def _parts(value: Any) -> Iterator[str | tuple[Any]]:
-    """Words, and values to go into (each alone in a tuple)."""
+def _parts(value: Any) -> Iterator[Any]:
+    """The values that make up a value; what cannot be taken apart shows itself, with its address if that is all."""
     if isinstance(value, FunctionType):
-        yield f"{value.__module__}.{value.__qualname__}"
         closed = [cell.cell_contents for cell in value.__closure__ or ()]
-        yield from ((part,) for part in (value.__code__, value.__defaults__, value.__kwdefaults__, closed))
+        yield from (value.__module__, value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__)
+        yield from (closed, _globals_of(value))
     elif isinstance(value, MethodType):
-        yield from ((value.__func__,), (value.__self__,))
+        yield from (value.__func__, value.__self__)
     elif isinstance(value, CodeType):
-        yield value.co_code.hex()
-        yield " ".join((*value.co_names, *value.co_varnames))
-        yield (value.co_consts,)
+        yield from (value.co_code, value.co_names, value.co_varnames, value.co_consts)
+    elif isinstance(value, type | ModuleType | BuiltinFunctionType):
+        yield f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__name__)}"
     elif isinstance(value, partial):
-        yield from ((value.func,), (value.args,), (value.keywords,))
-    elif is_dataclass(value) and not isinstance(value, type):
-        yield from ((getattr(value, field.name),) for field in fields(value))
+        yield from (value.func, value.args, value.keywords)
     elif isinstance(value, Mapping):
-        yield from ((item,) for item in value.items())
+        yield from value.items()
     elif isinstance(value, AbstractSet):
         yield from sorted(map(repr, value))
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        yield from ((item,) for item in value)
+    elif isinstance(value, Sequence):
+        yield from value
+    elif is_dataclass(value):
+        yield vars(type(value)).get("__call__")
+        yield from (getattr(value, field.name) for field in fields(value))
     else:
         yield repr(value)
+
+
+def _globals_of(function: FunctionType) -> list[tuple[str, Any]]:
+    """What a function finds in its own module: constants, and other functions of that module."""
+    found = ((name, function.__globals__.get(name)) for name in function.__code__.co_names)
+    return [
+        (name, value)
+        for name, value in found
+        if isinstance(value, (*_PLAIN, list, tuple, dict, set, frozenset))
+        or (isinstance(value, FunctionType) and value.__module__ == function.__module__)
+    ]

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from de_classes.cli.tour.options import TourOptions
+from de_classes.cli.tour.state import settle
+from de_classes.pipelines import ArrowSource, Pipeline
+from de_classes.storage.objects import Dataset, DatasetDestination, LocalStore
 from de_classes.testing.faults import fault_environment, read_log
 from tests.integration.cli.conftest import ROOT, Tour, rows
 
@@ -71,6 +75,22 @@ def test_fresh_forgets_the_shop_and_what_was_moved(tour: Tour) -> None:
     result = tour.result("--orders", "300", "--seed", "9", "--fresh")
     assert result["shop"] == {"orders": 300, "seed": 9, "day": 0}
     assert result["proof"]["orders"]["mirror"]["rows"] == 300
+
+
+def test_fresh_that_was_killed_is_finished_by_the_next_tour(tour: Tour) -> None:
+    """When a tour dies between taking another shop and forgetting the old one, the next one forgets it."""
+    tour.result("--orders", "200")
+    settle(TourOptions(tour.folder, orders=300, fresh=True))
+    assert tour.result()["proof"]["orders"]["mirror"]["rows"] == 300
+
+
+def test_a_row_that_is_twice_in_the_lake_breaks_the_proof(tour: Tour) -> None:
+    """The proof looks at every version of every row, not only at the latest."""
+    tour.result("--orders", "200")
+    store = LocalStore(tour.folder / "store")
+    lake = DatasetDestination(store, "lake")
+    Pipeline("meddler", ArrowSource({"orders": Dataset(store, "lake/orders")}), lake).run()
+    assert "came twice" in tour.run(expect=1).stderr
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -24,6 +25,17 @@ def multiplied(by: int) -> Any:
         return scaled(batch, by=by)
 
     return multiply
+
+
+RATE = 2
+
+
+def rated(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return by_rate(batch)
+
+
+def by_rate(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return scaled(batch, by=RATE)
 
 
 def one(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -54,7 +66,18 @@ CASES = {
     "another closure": [multiplied(4)],
     "a constant": [one],
     "another constant": [two],
+    "a long list": [Filter(pc.field("a").isin(list(range(1000))))],
+    "another long list": [Filter(pc.field("a").isin([*range(500), 7000, *range(501, 1000)]))],
+    "an array": [partial(scaled, by=np.arange(2000))],
+    "another array": [partial(scaled, by=np.where(np.arange(2000) == 1000, 7, np.arange(2000)))],
 }
+
+
+def test_a_constant_of_the_module_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that uses a constant or a function of its module is another one when that changes."""
+    before = fingerprint([rated])
+    monkeypatch.setitem(globals(), "RATE", 3)
+    assert fingerprint([rated]) != before
 
 
 def test_no_two_are_alike() -> None:

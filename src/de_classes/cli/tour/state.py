@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .options import TourOptions
 
-__all__ = ["DEFAULT_ORDERS", "ShopState", "exclusive", "settle"]
+__all__ = ["DEFAULT_ORDERS", "ShopState", "cleared", "exclusive", "settle"]
 
 DEFAULT_ORDERS = 20_000
 
@@ -30,6 +30,8 @@ class ShopState:
     orders: int
     seed: int
     day: int = 0
+    clearing: bool = False
+    """Whether what an earlier shop left behind is still to be removed."""
 
 
 @contextmanager
@@ -53,11 +55,20 @@ def settle(options: TourOptions) -> ShopState:
     if kept is None:
         kept = ShopState(options.orders or DEFAULT_ORDERS, 1 if options.seed is None else options.seed)
     _refuse_another_shop(options, kept)
-    settled = ShopState(kept.orders, kept.seed, kept.day + options.days)
-    scratch = file.with_suffix(".tmp")
-    scratch.write_bytes(msgspec.json.encode(settled))
-    os.replace(scratch, file)  # noqa: PTH105 -- the name says what matters: it is atomic
+    settled = replace(kept, day=kept.day + options.days, clearing=kept.clearing or options.fresh)
+    _keep(file, settled)
     return settled
+
+
+def cleared(options: TourOptions, shop: ShopState) -> None:
+    """Keep that nothing of an earlier shop is left."""
+    _keep(options.folder / "shop.json", replace(shop, clearing=False))
+
+
+def _keep(file: Path, shop: ShopState) -> None:
+    scratch = file.with_suffix(".tmp")
+    scratch.write_bytes(msgspec.json.encode(shop))
+    os.replace(scratch, file)  # noqa: PTH105 -- the name says what matters: it is atomic
 
 
 def _kept(file: Path) -> ShopState | None:

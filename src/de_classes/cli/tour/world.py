@@ -11,6 +11,8 @@ from de_classes.storage.postgres import PostgresClient
 from de_classes.testing.postgres import EmbeddedPostgres
 from de_classes.testing.shop import ShopProcess
 
+from .state import cleared
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -56,8 +58,9 @@ def open_world(options: TourOptions, shop: ShopState) -> Iterator[World]:
             embedded = parts.enter_context(EmbeddedPostgres(options.folder / "postgres"))
             url = embedded.url
         postgres = PostgresClient(url)
-        if options.fresh:
+        if shop.clearing:
             _clear(store, postgres)
+            cleared(options, shop)
         troubles = (*TROUBLES, "--trouble-seed", str(shop.seed), "--token-seconds", LOGIN_LASTS)
         api = parts.enter_context(ShopProcess(shop.orders, seed=shop.seed, day=shop.day, options=troubles))
         yield World(api.url, store, postgres, embedded)
