@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -14,7 +14,7 @@ from .copy_text import plain
 from .types import columns_of_schema, holds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .arrow_values import Array
     from .catalogue import Table
@@ -59,23 +59,37 @@ class Placing:
     def _checked(self, array: Array, column: Column, refuse: Refuse) -> Array:
         if array.null_count and column.name in self.required:
             raise refuse(pc.index(array.is_null(), True).as_py(), "NULL")
-        if column.type.base == "double precision" and pa.types.is_float32(array.type):
-            # As text, a float of 32 bits would become another one of 64.
-            return array.cast(pa.float64())
-        if column.type.base in {"varchar", "char"} and column.type.arguments:
-            _check_length(array, column.type, refuse)
+        element = column.type.element if column.type.array else column.type
+        if element.base in _FLOATS:
+            return _widened(plain(array), _FLOATS[element.base])
+        if element.base in {"varchar", "char"} and element.arguments:
+            _check_length(plain(array), element, refuse)
         return array
+
+
+_FLOATS: Mapping[str, pa.DataType] = {"real": pa.float32(), "double precision": pa.float64()}
+
+
+def _widened(array: Array, wide: Any) -> Array:
+    """Floats as wide as their column: as text, one of fewer bits would become another one."""
+    listed = pa.types.is_list(array.type)
+    narrow: Any = array.type.value_type if listed else array.type
+    if not pa.types.is_floating(narrow) or narrow.bit_width >= wide.bit_width:
+        return array
+    return array.cast(pa.list_(wide) if listed else wide)
 
 
 def _check_length(array: Array, type_: PgType, refuse: Refuse) -> None:
     """Refuse text that is too long. PostgreSQL does so itself, except for blanks at the end, which it cuts."""
-    array = plain(array)
-    if not pa.types.is_string(array.type):
+    listed = pa.types.is_list(array.type)
+    texts: Any = pc.list_flatten(array) if listed else array
+    if not pa.types.is_string(texts.type):
         return
     (limit,) = type_.arguments
-    long = pc.index(pc.greater(pc.utf8_length(array), limit), True).as_py()
+    long = pc.index(pc.greater(pc.utf8_length(texts), limit), True).as_py()
     if long >= 0:
-        raise refuse(long, f"more than {limit} characters")
+        row = pc.list_parent_indices(array)[long].as_py() if listed else long
+        raise refuse(row, f"more than {limit} characters")
 
 
 def place(subject: str, schema: pa.Schema, target: Table | None, primary_key: Sequence[str]) -> Placing:

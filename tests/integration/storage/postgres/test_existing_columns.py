@@ -1,0 +1,47 @@
+"""Columns that are there already take values as they are, or refuse them aloud."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from de_classes.errors import ValueNotHeld
+from de_classes.pipelines import ArrowSource, Pipeline
+from de_classes.storage.postgres import PostgresClient, PostgresDestination
+
+TENTH = float(np.float32(0.1))
+HALF_TENTH = float(np.float16(0.1))
+
+
+def load(url: str, column: str, values: pa.Array[Any]) -> list[tuple[Any, ...]]:
+    """Load one column into a table that is there; what the table then holds."""
+    client = PostgresClient(url)
+    client.run(f"CREATE TABLE things (v {column})")
+    Pipeline("p", ArrowSource({"things": pa.table({"v": values})}), PostgresDestination(url)).run()
+    return client.fetch(f"SELECT v::{column.replace('real', 'double precision')} FROM things")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "held"),
+    [
+        ("double precision", pa.array([0.1], pa.float32()), TENTH),
+        ("double precision", pa.array(np.array([0.1], np.float16)), HALF_TENTH),
+        ("real", pa.array(np.array([0.1], np.float16)), HALF_TENTH),
+        ("double precision", pa.array([0.1], pa.float32()).dictionary_encode(), TENTH),
+        ("double precision[]", pa.array([[0.1]], pa.list_(pa.float32())), [TENTH]),
+    ],
+    ids=["float32", "float16", "float16 to real", "dictionary", "list"],
+)
+def test_narrow_floats_keep_their_value(postgres_url: str, column: str, values: pa.Array[Any], held: Any) -> None:
+    """A float of fewer bits than its column is the same number there, not the nearest short text."""
+    assert load(postgres_url, column, values) == [(held,)]
+
+
+def test_text_that_is_too_long_is_refused_inside_lists(postgres_url: str) -> None:
+    """Blanks beyond the length are refused, and not cut, in arrays as in plain columns; the row is named."""
+    with pytest.raises(ValueNotHeld) as told:
+        load(postgres_url, "varchar(3)[]", pa.array([["abc"], ["ab", "abc   "]]))
+    assert told.value.row == 1
