@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from de_classes.errors import CountMismatch, DatasetError
+from de_classes.errors import CountMismatch, DatasetError, DeClassesError
 from de_classes.pipelines import ArrowSource, Pipeline
 from de_classes.storage.objects import Dataset, DatasetDestination, LocalStore
 from de_classes.storage.postgres import PostgresClient, PostgresDestination
@@ -60,3 +61,16 @@ def test_a_flipped_bit_is_never_read_as_another_value(tmp_path: Path) -> None:
         except (DatasetError, pa.ArrowException, OSError):
             refused += 1
     assert refused > 10
+
+
+def test_a_target_that_was_altered_after_a_failure_is_loaded_anew(postgres_url: str) -> None:
+    """Following the usual remedy, a wider column, must not leave the load stuck with what it had staged."""
+    client = PostgresClient(postgres_url)
+    client.run("CREATE TABLE words (id bigint, word varchar(3))")
+    words = pa.table({"id": [1, 2], "word": ["one", "three"]})
+    pipeline = Pipeline("p", MemorySource({"words": words}, splits=2), PostgresDestination(postgres_url))
+    with ThreadPoolExecutor(1) as one, pytest.raises(DeClassesError, match="3 characters"):
+        pipeline.run(executor=one)
+    client.run("ALTER TABLE words ALTER word TYPE varchar(10)")
+    assert pipeline.run().rows == 2
+    assert client.fetch("SELECT word FROM words ORDER BY id") == [("one",), ("three",)]

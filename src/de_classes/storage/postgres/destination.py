@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from de_classes.configs.secrets import Secret
     from de_classes.contracts import Batch, Position, Receipt, Stream
 
+    from .catalogue import Table
     from .encode import CopyEncoder
 
 __all__ = ["PostgresDestination", "PostgresLoad"]
@@ -96,7 +97,7 @@ class PostgresDestination:
             epoch = state.epoch(connection) or 0
             # Loads of earlier epochs are overtaken: whatever they left, they can never commit it.
             state.forget_up_to(connection, epoch - 1)
-            staged = _complete(connection, state, epoch)
+            staged = _complete(connection, state, epoch, table_in_catalogue(connection, self.table(stream.name)))
         yield PostgresLoad(self, stream, mode, state, epoch, staged)
 
     def execute(self, statements: Sequence[str]) -> list[int]:
@@ -110,13 +111,28 @@ class PostgresDestination:
         return State(self.state_schema, pipeline, stream.name, str(self.table(stream.name)))
 
 
-def _complete(connection: psycopg.Connection[Any], state: State, epoch: int) -> Mapping[str, Receipt]:
-    """Take over what is staged, and drop what lost its rows: a crash of the server empties unlogged tables."""
+def _fits(staged: Table | None, target: Table | None) -> bool:
+    """Whether rows can still be moved from a staging table into the target; enums come into being with the target."""
+    if staged is None or target is None:
+        return staged is not None
+    types = {column.name: column.type for column in target.columns}
+    there = [(column.type, types.get(column.name)) for column in staged.columns]
+    return all(wanted is not None and (wanted == written or wanted.base == "enum") for written, wanted in there)
+
+
+def _complete(
+    connection: psycopg.Connection[Any], state: State, epoch: int, target: Table | None
+) -> Mapping[str, Receipt]:
+    """Take over what is staged, and drop what is good no more.
+
+    A crash of the server empties unlogged tables; and a target that was altered since needs other staging tables.
+    """
     staged: dict[str, Receipt] = {}
     for receipt in state.entered(connection, epoch):
         name = TableName(state.schema, str(receipt.details["table"]))
-        there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name.sql,)).fetchone() == (True,)
-        if there and connection.execute(f"SELECT count(*) FROM {name.sql}".encode()).fetchone() == (receipt.rows,):
+        if _fits(table_in_catalogue(connection, name), target) and connection.execute(
+            f"SELECT count(*) FROM {name.sql}".encode()
+        ).fetchone() == (receipt.rows,):
             staged[receipt.split_id] = receipt
         else:
             state.forget(connection, [name.table])
