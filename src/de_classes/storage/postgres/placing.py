@@ -80,16 +80,18 @@ def _widened(array: Array, wide: Any) -> Array:
 
 
 def _check_length(array: Array, type_: PgType, refuse: Refuse) -> None:
-    """Refuse text that is too long. PostgreSQL does so itself, except for blanks at the end, which it cuts."""
+    """Refuse text that PostgreSQL would change: it cuts blanks beyond the length, and fills char(n) up with them."""
     listed = pa.types.is_list(array.type)
     texts: Any = pc.list_flatten(array) if listed else array
     if not pa.types.is_string(texts.type):
         return
     (limit,) = type_.arguments
-    long = pc.index(pc.greater(pc.utf8_length(texts), limit), True).as_py()
-    if long >= 0:
-        row = pc.list_parent_indices(array)[long].as_py() if listed else long
-        raise refuse(row, f"more than {limit} characters")
+    lengths: Any = pc.utf8_length(texts)
+    exact = type_.base == "char"
+    wrong = pc.index(pc.not_equal(lengths, limit) if exact else pc.greater(lengths, limit), True).as_py()
+    if wrong >= 0:
+        row = pc.list_parent_indices(array)[wrong].as_py() if listed else wrong
+        raise refuse(row, f"not exactly {limit} characters" if exact else f"more than {limit} characters")
 
 
 def place(subject: str, schema: pa.Schema, target: Table | None, primary_key: Sequence[str]) -> Placing:

@@ -366,7 +366,7 @@ def _numeric_holds(target: PgType, source: PgType) -> bool:
     if source.base in _INTEGERS:
         return not target.arguments or target.arguments[1] >= 0
     if source.base != "numeric":
-        return source.base in _TEXTS and not target.arguments
+        return False  # text such as 0x1F would be read as a number of another spelling
     if not target.arguments:
         return True
     return bool(source.arguments) and target.arguments[1] >= source.arguments[1]

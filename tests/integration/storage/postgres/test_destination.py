@@ -159,7 +159,7 @@ def test_a_column_may_be_narrower_if_it_refuses_aloud(destination: PostgresDesti
         ("jsonb", pa.array(["[]", None, "{"]), "invalid input syntax"),
         ("smallint", pa.array([1, None, 2**20]), "out of range"),
         ("varchar(3)", pa.array(["abc", None, "ab   "]), "more than 3 characters"),
-        ("char(3)", pa.array(["abc", None, "abcd"]), "more than 3 characters"),
+        ("char(3)", pa.array(["abc", None, "abcd"]), "not exactly 3 characters"),
         ("int NOT NULL", pa.array([1, 2, None], pa.int32()), "NULL"),
         ("timestamptz", pa.array([0, 1000, 1001], pa.timestamp("ns", "UTC")), "nanoseconds"),
         ("text", pa.array(["a", "b\n", "c\0"]), "NUL"),

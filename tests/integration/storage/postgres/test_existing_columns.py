@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from de_classes.errors import ValueNotHeld
+from de_classes.errors import SchemaMismatch, ValueNotHeld
 from de_classes.pipelines import ArrowSource, Pipeline
 from de_classes.storage.postgres import PostgresClient, PostgresDestination
 
@@ -45,3 +45,16 @@ def test_text_that_is_too_long_is_refused_inside_lists(postgres_url: str) -> Non
     with pytest.raises(ValueNotHeld) as told:
         load(postgres_url, "varchar(3)[]", pa.array([["abc"], ["ab", "abc   "]]))
     assert told.value.row == 1
+
+
+def test_char_takes_what_it_does_not_fill_up(postgres_url: str) -> None:
+    """A currency of three letters fits char(3); a shorter text would come back with blanks, so it is refused."""
+    assert load(postgres_url, "char(3)", pa.array(["EUR"])) == [("EUR",)]
+    with pytest.raises(ValueNotHeld, match="not exactly 3 characters"):
+        Pipeline("q", ArrowSource({"things": pa.table({"v": ["E"]})}), PostgresDestination(postgres_url)).run()
+
+
+def test_text_is_no_number(postgres_url: str) -> None:
+    """Text goes into a numeric column by a Cast only: PostgreSQL would read 0x1F as 31."""
+    with pytest.raises(SchemaMismatch):
+        load(postgres_url, "numeric", pa.array(["0x1F"]))
