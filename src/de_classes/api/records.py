@@ -278,6 +278,10 @@ def _floats(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array
     if any(map(math.isinf, filter(None, values))):
         raise ValueError("beyond the range of a float")
     array = pa.array(values, arrow)
+    if pa.types.is_float16(arrow) and any(
+        type(n) is int and n != at.as_py() for n, at in zip(values, array, strict=True)
+    ):
+        raise ValueError("not exactly a float of 16 bits")  # of wider ones, Arrow says so
     if not pa.types.is_float64(arrow) and np.isinf(array.drop_null().to_numpy(zero_copy_only=False)).any():
         raise ValueError("beyond the range of a float")
     return array

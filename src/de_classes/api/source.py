@@ -26,7 +26,7 @@ from urllib.parse import urljoin
 
 from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ConfigurationError, InvalidAnswer
-from de_classes.utils import faults
+from de_classes.utils.faults import reach
 
 from .paging import Page, SinglePage, dig
 from .records import RecordConverter, infer_schema
@@ -228,7 +228,7 @@ class _Walk:
             place = _Place(place.page, place.watermark, high)
             if converter is None and page.records:
                 converter = self._inferred(page)
-            faults.reach("api.page.read")
+            reach("api.page.read")
             if converter is not None:
                 records = converter.batch(page.records, page.url)
                 position = place.position(self.resource, following)

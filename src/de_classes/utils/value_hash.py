@@ -215,9 +215,11 @@ def _times(array: pa.Array[Any]) -> Hashes:
 
 
 def _dates(array: pa.Array[Any]) -> Hashes:
-    if pt.is_date64(array.type):
-        array = array.cast(pa.date32())
-    return _finished(_fixed(array, "<i4").astype(np.int64).view(np.uint64), "date")
+    if not pt.is_date64(array.type):
+        return _finished(_fixed(array, "<i4").astype(np.int64).view(np.uint64), "date")
+    # Milliseconds; a time of day should not be there, and is told apart if it is.
+    days, time = np.divmod(_fixed(array, "<i8").astype(np.int64), 86_400_000)
+    return _finished((days + (time << 32)).view(np.uint64), "date")
 
 
 def _intervals(array: pa.Array[Any]) -> Hashes:

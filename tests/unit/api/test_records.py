@@ -103,6 +103,8 @@ def test_keeps_json_as_json() -> None:
         (pa.float64(), "[1e400]"),
         (pa.float64(), "[9007199254740993]"),
         (pa.float32(), "[1e39]"),
+        (pa.float32(), "[16777217]"),
+        (pa.float16(), "[2049]"),
         (pa.float64(), '["1.5"]'),
         (pa.decimal128(10, 2), "[1.005]"),
         (pa.decimal128(3, 2), "[10]"),

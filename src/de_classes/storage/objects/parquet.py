@@ -19,6 +19,7 @@ from de_classes.errors import (
     SchemaMismatch,
     StoreError,
     UnknownType,
+    ValueNotHeld,
 )
 from de_classes.storage.objects._errors import BeyondEnd
 
@@ -77,6 +78,7 @@ def write_parquet(
     Raises:
         SchemaMismatch: the batches do not have one schema, or have two columns of one name.
         UnknownType: a column has a type that Parquet cannot hold.
+        ValueNotHeld: a value of a type that it holds would be changed.
         CountMismatch: the footer of a file counts other rows than were written to it.
 
     """
@@ -128,6 +130,8 @@ def _row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Tab
             raise SchemaMismatch(
                 "a split's batches", "they do not have one schema", "Give every batch of a stream the same columns."
             )
+        for field, column in zip(schema, batch.columns, strict=True):
+            _refuse_cut_dates(column, field.name)
         for piece in _pieces(batch, most):
             kept.append(piece)
             size += piece.nbytes
@@ -150,6 +154,23 @@ def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
         step = max(1, batch.num_rows * most // max(batch.nbytes, most))
         for start in range(0, batch.num_rows, step):
             yield batch.slice(start, step)
+
+
+def _refuse_cut_dates(values: Any, column: str) -> None:
+    """Refuse dates with a time of day, which date64 lets through and Parquet cuts off."""
+    if pa.types.is_struct(values.type) or pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        inner = [values.flatten()] if not pa.types.is_struct(values.type) else values.flatten()
+        for child in inner:
+            _refuse_cut_dates(child, column)
+    elif pa.types.is_date64(values.type) and not values.equals(values.cast(pa.date32(), safe=False).cast(pa.date64())):
+        raise ValueNotHeld(
+            f"column {column!r}",
+            "it has dates with a time of day, which Parquet would cut off",
+            "Cast it to timestamp('ms').",
+            table=None,
+            column=column,
+            row=None,
+        )
 
 
 def _distinct(schema: pa.Schema) -> pa.Schema:

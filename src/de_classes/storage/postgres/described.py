@@ -84,7 +84,9 @@ class Snapshot:
             " concat_ws(' ', current_database(), pg_postmaster_start_time(),"
             # A crash may take back what was committed asynchronously, and give its number to another transaction; then
             # the server goes on, with a new checkpointer.
-            " (SELECT max(backend_start) FROM pg_stat_activity WHERE backend_type = 'checkpointer'))"
+            " (SELECT max(backend_start) FROM pg_stat_activity WHERE backend_type = 'checkpointer'),"
+            # A standby does not say which transactions run, so two of its snapshots cannot be told from each other.
+            " CASE WHEN pg_is_in_recovery() THEN gen_random_uuid() END)"
         ).fetchone()
         exported, seen, clock, server = row or ("", "", "", "")
         return cls(exported, f"{seen}@{_digest(server)}", clock)

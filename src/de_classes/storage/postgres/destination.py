@@ -238,7 +238,7 @@ class PostgresLoad:
         move = Move(target, self.state.schema, self.mode, key)
         reach("postgres.commit.before_move")
         if self.mode is Mode.REPLACE:
-            move.empty(connection, truncate=self.destination.truncate)
+            move.empty(connection, table, truncate=self.destination.truncate)
         for piece in pieces:
             move.run(connection, piece, table)
         reach("postgres.commit.after_move")

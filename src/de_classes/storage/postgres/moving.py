@@ -96,11 +96,15 @@ class Move:
     mode: Mode
     primary_key: tuple[str, ...]
 
-    def empty(self, connection: psycopg.Connection[Any], *, truncate: bool) -> None:
-        """Make the old rows go; only DELETE hides them from transactions that began before the commit no earlier."""
+    def empty(self, connection: psycopg.Connection[Any], table: Table, *, truncate: bool) -> None:
+        """Make the old rows go; only DELETE hides them from transactions that began before the commit no earlier.
+
+        Partitions are the table's own rows; tables that inherit from it have theirs, which stay.
+        """
         verb = "TRUNCATE" if truncate else "DELETE FROM"
-        connection.execute(f"{verb} {self.target.sql}".encode())
-        if connection.execute(f"SELECT 1 FROM {self.target.sql} LIMIT 1".encode()).fetchone():
+        rows = self.target.sql if table.kind == "p" else f"ONLY {self.target.sql}"
+        connection.execute(f"{verb} {rows}".encode())
+        if connection.execute(f"SELECT 1 FROM {rows} LIMIT 1".encode()).fetchone():
             raise CountMismatch(
                 f"table {self.target}",
                 "rows stayed where all were to be replaced",

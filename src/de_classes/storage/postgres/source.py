@@ -109,13 +109,9 @@ class PostgresSource:
         """Export a snapshot, which lives as long as the context, and cut the table's pages into ranges under it."""
         with self.client.connect() as connection:
             connection.autocommit = True
-            name = self.tables.get(stream.name)
-            lock = name is not None and _has_rows_of_its_own(connection, name)
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            if name is not None and lock:
-                # TRUNCATE and rewriting empty a table for old snapshots too, so they must wait; the lock comes before
-                # the snapshot is taken.
-                connection.execute(f"LOCK TABLE {name.sql} IN ACCESS SHARE MODE".encode())
+            # TRUNCATE and rewriting empty a table for old snapshots too, so they must wait: describing it locks
+            # everything that it is made of until this transaction ends, and only then the snapshot is taken.
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
             described = self._described(connection, stream.name)
             snapshot = Snapshot.export(connection)
             yield Plan(list(self._splits(described, snapshot)), {"snapshot": snapshot.content})
@@ -162,13 +158,3 @@ def _named(tables: Sequence[str] | Mapping[str, str]) -> dict[str, TableName]:
             "Name the streams: tables={'shop_orders': 'shop.orders', ...}.",
         )
     return {name.table: name for name in names}
-
-
-def _has_rows_of_its_own(connection: psycopg.Connection[Any], name: TableName) -> bool:
-    """Whether it is a table, partitioned or not; views and foreign tables cannot always be locked."""
-    found = connection.execute(
-        "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')",
-        (name.schema, name.table),
-    )
-    return found.rowcount > 0

@@ -50,6 +50,18 @@ def test_replacing_keeps_what_depends_on_the_table(destination: PostgresDestinat
     assert client.fetch("SELECT to_regclass('named') IS NOT NULL") == [(True,)]
 
 
+@pytest.mark.parametrize("truncate", [False, True], ids=["delete", "truncate"])
+def test_replacing_leaves_tables_that_inherit_alone(client: PostgresClient, truncate: bool) -> None:
+    """The rows of a table that inherits from the target are not the target's; those of its partitions are."""
+    client.run("CREATE TABLE t (a bigint); CREATE TABLE child () INHERITS (t); INSERT INTO child VALUES (7)")
+    load(PostgresDestination(client, truncate=truncate), Mode.REPLACE, pa.record_batch({"a": [30]}))
+    assert client.fetch("SELECT a FROM t ORDER BY a") == [(7,), (30,)]
+    client.run("DROP TABLE t CASCADE; CREATE TABLE t (a bigint) PARTITION BY LIST (a)")
+    client.run("CREATE TABLE part PARTITION OF t DEFAULT; INSERT INTO t VALUES (7)")
+    load(PostgresDestination(client, truncate=truncate), Mode.REPLACE, pa.record_batch({"a": [30]}))
+    assert client.fetch("SELECT a FROM t") == [(30,)]
+
+
 def test_readers_with_an_older_snapshot_keep_the_old_rows(destination: PostgresDestination) -> None:
     """A transaction that began before a replacement sees the rows of before, to its end."""
     load(destination, Mode.APPEND, pa.record_batch({"a": [1, 2]}))

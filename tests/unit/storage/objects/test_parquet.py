@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, SchemaMismatch, UnknownType
+from de_classes.errors import (
+    ConfigurationError,
+    CountMismatch,
+    DatasetError,
+    SchemaMismatch,
+    UnknownType,
+    ValueNotHeld,
+)
 from de_classes.storage.objects import LocalStore, MemoryStore, ObjectStore
 from de_classes.storage.objects.parquet import ParquetSizes, WrittenFile, read_parquet, write_parquet
 from tests.unit.storage.objects.verbs import keys
@@ -198,6 +205,21 @@ def test_a_type_that_parquet_lacks_names_its_column() -> None:
         write_parquet(store, [batch], numbered(), SIZES)
     assert "fine" not in str(caught.value)
     assert keys(store) == []
+
+
+@pytest.mark.parametrize("nested", ["date64", "list", "struct"])
+def test_a_date_with_a_time_of_day_is_refused(nested: str) -> None:
+    """Parquet would cut the time off, which date64 should not have and lets through."""
+    dates: Any = pa.array([None, 86_400_000, 1], pa.int64()).cast(pa.date64())
+    if nested == "list":
+        dates = pa.ListArray.from_arrays(pa.array([0, 1, 2, 3], pa.int32()), dates)
+    if nested == "struct":
+        dates = pa.StructArray.from_arrays([dates], ["d"])
+    store = MemoryStore()
+    with pytest.raises(ValueNotHeld, match=r"column .odd.*time of day"):
+        write_parquet(store, [pa.record_batch({"odd": dates})], numbered(), SIZES)
+    assert keys(store) == []
+    write_parquet(store, [pa.record_batch({"odd": dates.slice(0, 2)})], numbered(), SIZES)
 
 
 def test_other_rows_than_the_log_says_are_told() -> None:
