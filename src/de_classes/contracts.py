@@ -142,6 +142,9 @@ class Plan:
     anew: bool = False
     """Whether the splits hold the whole stream although `since` was given, since what was read until then is no longer
     part of it (a dataset that was replaced). The runner only loads such a plan where it replaces."""
+    whole: bool = False
+    """Whether the splits hold the whole stream whatever `since` was, as of a table that is read from front to back. The
+    runner appends such a plan once, and then only replaces or merges with it."""
 
 
 @runtime_checkable

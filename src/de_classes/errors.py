@@ -24,6 +24,7 @@
     |-- PostgresError                 PostgreSQL did not do what was asked; `sqlstate` holds its code
     |   |-- PostgresUnreachable       no server there, or the connection broke
     |   |-- PostgresLoginFailed       wrong user, password or database
+    |   |-- PostgresOutOfSpace        the server's disk is full
     |   `-- TableNotFound             no such table, view or column
     |-- ValueNotHeld                  a value that the other side cannot hold; names table, column and row
     |-- UnknownType                   a column's type that de-classes does not move yet
@@ -62,6 +63,7 @@ __all__ = [
     "Overtaken",
     "PostgresError",
     "PostgresLoginFailed",
+    "PostgresOutOfSpace",
     "PostgresUnreachable",
     "PreconditionFailed",
     "ProofFailed",
@@ -192,6 +194,10 @@ class PostgresUnreachable(PostgresError):
 
 class PostgresLoginFailed(PostgresError):
     """The server does not accept user, password or database."""
+
+
+class PostgresOutOfSpace(PostgresError):
+    """The disk of the server is full."""
 
 
 class TableNotFound(PostgresError):

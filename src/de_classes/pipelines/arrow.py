@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -33,11 +34,18 @@ class ArrowStreamExportable(Protocol):
 class ArrowSource:
     """Tables that are already here, by name.
 
-    Every run gives all rows (there are no positions), so `replace` and `merge` are the modes that can be repeated. An
-    object that can be read only once, such as a RecordBatchReader, is read once.
+    Every run gives all rows, so a pipeline replaces or merges with them; it may append once. With `version`, a name for
+    what the tables hold now (a date, a number), rows are loaded once for each version, in any mode. An object that can
+    be read only once, such as a RecordBatchReader, is read once.
     """
 
-    def __init__(self, tables: Mapping[str, ArrowStreamExportable], *, primary_key: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        tables: Mapping[str, ArrowStreamExportable],
+        *,
+        primary_key: Sequence[str] = (),
+        version: str | int | None = None,
+    ) -> None:
         strangers = [name for name, table in tables.items() if not isinstance(table, ArrowStreamExportable)]
         if strangers:
             raise ConfigurationError(
@@ -47,6 +55,7 @@ class ArrowSource:
             )
         self._tables = dict(tables)
         self._primary_key = tuple(primary_key)
+        self._version = version
 
     def __repr__(self) -> str:
         return f"ArrowSource({', '.join(self._tables)})"
@@ -56,9 +65,18 @@ class ArrowSource:
         return [Stream(name, self._primary_key) for name in self._tables]
 
     @contextmanager
-    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:  # noqa: ARG002 -- every run gives all
-        """One split: the whole table."""
-        yield Plan([ArrowSplit(stream.name, self._tables[stream.name])])
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        """One split: the whole table; none where this version was loaded."""
+        if stream.name not in self._tables:
+            raise ConfigurationError(f"stream {stream.name!r}", f"{self!r} does not offer it")
+        position: Position = {"version": self._version}
+        if self._version is not None and since == position:
+            yield Plan((), position)
+            return
+        # Nobody knows whether a table without a version is the one of the run before.
+        content = uuid.uuid4().hex if self._version is None else self._version
+        split = ArrowSplit(f"{stream.name}@{content}", self._tables[stream.name])
+        yield Plan([split], position, whole=self._version is None)
 
 
 @dataclass(frozen=True)

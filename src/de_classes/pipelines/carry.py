@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from de_classes.contracts import Batch
 from de_classes.errors import CountMismatch, DeClassesError
 from de_classes.transforms.chain import apply
-from de_classes.utils.read_ahead import read_ahead
+from de_classes.utils.read_ahead import Stopped, read_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from de_classes.contracts import Load, Position, Receipt, Split, Transform
 
-__all__ = ["Carried", "Limit", "carry"]
+__all__ = ["Carried", "Limit", "Watch", "carry"]
 
 READ_AHEAD_BYTES = 8 * 2**20
 """Arrow bytes that may wait between reading and writing, per split at work."""
@@ -45,23 +45,48 @@ class Carried:
     seconds: float
 
 
+class Watch(Protocol):
+    """Whoever looks on while a split is carried, in a worker that shares memory with the runner."""
+
+    def progressed(self, rows: int) -> None:
+        """So many rows more have been read and transformed."""
+        ...
+
+    def stopped(self) -> bool:
+        """Whether nobody wants the split any more."""
+        ...
+
+
+class _Nobody:
+    def progressed(self, rows: int) -> None:
+        """Heard by nobody."""
+
+    def stopped(self) -> bool:
+        """The work goes on."""
+        return False
+
+
 def carry(  # noqa: PLR0913 -- one call, sent over a wire
     split: Split,
     split_id: str,
     transforms: Sequence[Transform],
     load: Load,
     limit: Limit | None = None,
-    progress: Callable[[int], None] | None = None,
+    watch: Watch | None = None,
 ) -> Carried:
     """Read the split, transform each batch and write it; reading runs ahead of writing in a thread of its own.
 
-    `progress` is told the rows of each batch; what it raises stops the split. It is for workers that share memory with
-    the runner.
+    Raises:
+        Stopped: the watch said so.
+        DeClassesError: anything that keeps the split from arriving whole.
+
     """
     began = time.perf_counter()
-    reading, passing = _Reading(limit), _Passing(transforms, progress)
+    watch = watch or _Nobody()
+    reading, passing = _Reading(limit), _Passing(transforms, watch)
     receipt = None
-    with read_ahead(reading.of(split), lambda batch: batch.records.nbytes, READ_AHEAD_BYTES) as batches:
+    size = READ_AHEAD_BYTES
+    with read_ahead(reading.of(split), lambda batch: batch.records.nbytes, size, watch.stopped) as batches:
         rows = passing.through(batches)
         first = next(rows, None)
         if first is not None:
@@ -115,16 +140,17 @@ class _Reading:
 class _Passing:
     """Transforms what passes, counts it, and lets go of batches without rows."""
 
-    def __init__(self, transforms: Sequence[Transform], progress: Callable[[int], None] | None) -> None:
+    def __init__(self, transforms: Sequence[Transform], watch: Watch) -> None:
         self._transforms = transforms
-        self._progress = progress
+        self._watch = watch
         self.rows = 0
 
     def through(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
+            if self._watch.stopped():
+                raise Stopped
             records = apply(self._transforms, batch.records)
             self.rows += records.num_rows
-            if self._progress:
-                self._progress(records.num_rows)
+            self._watch.progressed(records.num_rows)
             if records.num_rows:
                 yield Batch(records, batch.position)

@@ -84,11 +84,8 @@ class Pipeline:
             DeClassesError: the run failed; what was committed before stays, and the next run goes on from there.
 
         """
-        tasks = self._tasks()
         runner = Runner(self.name, self.source, self.destination, self.mode, self.checkpoint, executor, observers)
-        report = runner.run(tasks)
-        self.after_load(report)
-        return report
+        return runner.run(self._tasks, self.after_load)
 
     def after_load(self, report: RunReport) -> None:
         """Do what else belongs to the run once every stream is committed.

@@ -33,7 +33,7 @@ from .telling import Telling
 from .workers import SplitWorkers, threads_unless_given
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
     from de_classes.contracts import (
@@ -89,22 +89,28 @@ class Runner:
     executor: Executor | None = None
     observers: Sequence[Observer] = ()
 
-    def run(self, tasks: Sequence[Task]) -> RunReport:
-        """Carry every task to its end.
+    def run(self, describe: Callable[[], Sequence[Task]], after: Callable[[RunReport], None]) -> RunReport:
+        """Carry every task that `describe` gives to its end, then do what comes `after`.
 
         What is committed before an error stays committed, with its position, and the next run goes on from there.
         """
         run_id = uuid.uuid4().hex[:12]
         told = Telling(self.observers, {"run_id": run_id, "pipeline": self.pipeline})
         began = time.perf_counter()
-        told.of(RunStarted, streams=tuple(task.into.name for task in tasks), mode=self.mode)
+        tasks: Sequence[Task] = ()
         try:
+            try:
+                tasks = describe()
+            finally:
+                told.of(RunStarted, streams=tuple(task.into.name for task in tasks), mode=self.mode)
             with threads_unless_given(self.executor) as executor:
                 reports = tuple(self._carry(task, executor, told.within(stream=task.into.name)) for task in tasks)
+            report = RunReport(run_id, self.pipeline, reports, time.perf_counter() - began)
+            after(report)
         except BaseException as error:
             told.of(RunFailed, error=_described(error), seconds=time.perf_counter() - began)
             raise
-        report = RunReport(run_id, self.pipeline, reports, time.perf_counter() - began)
+        report = replace(report, seconds=time.perf_counter() - began)
         told.of(RunFinished, rows=report.rows, bytes=report.bytes, seconds=report.seconds)
         return report
 
@@ -141,11 +147,14 @@ class _Passage:
     rows: int = 0
     bytes: int = 0
     commits: int = 0
+    way: str = ""
+    """The transforms, in short: what is written of a split follows from them as well."""
 
     def run(self) -> None:
         """Plan and commit until the source has no more."""
         run, task = self.runner, self.task
         into = _with_schema(task)
+        self.way = fingerprint(task.transforms)
         ended = False
         while not ended:
             # Begun before anything is looked at: a commit of another run from here on makes this one fail.
@@ -153,20 +162,25 @@ class _Passage:
                 reach("runner.after_begin")
                 # To replace is to take everything, wherever the last run stood.
                 if run.mode is not Mode.REPLACE:
-                    self.position = run.destination.position(run.pipeline, task.into)
+                    self.position = self._position()
                 reach("runner.before_plan")
                 with run.source.plan(task.stream, self.position) as plan:
                     ended = self._take(plan, load)
 
+    def _position(self) -> Position | None:
+        position = self.runner.destination.position(self.runner.pipeline, self.task.into)
+        if position is None and self.position is not None:
+            raise DeClassesError(
+                f"stream {self.task.into.name!r}",
+                "what this run had committed is gone from the destination",
+                "Was it dropped meanwhile? Run it again to load everything anew.",
+            )
+        return position
+
     def _take(self, plan: Plan, load: Load) -> bool:
         """Take one plan to its commit; whether that was the end of the stream."""
-        if plan.anew and self.position is not None:
-            raise StreamRestarted(
-                f"stream {self.task.stream.name!r}",
-                "its source was replaced since the last run, and rows loaded before may no longer be part of it",
-                "Load it once with mode='replace'.",
-            )
-        ids = _ids(plan, self.task.transforms)
+        self._refuse_to_repeat(plan)
+        ids = self._ids(plan)
         staged = {piece: load.staged[piece] for piece in ids if piece in load.staged}
         if not self.commits:
             self.told.of(StreamStarted, since=self.position, splits=len(plan.splits), staged=len(staged))
@@ -179,6 +193,37 @@ class _Passage:
         if receipts or reached != self.position or self.runner.mode is Mode.REPLACE:
             self._commit(load, receipts, reached)
         return ended
+
+    def _refuse_to_repeat(self, plan: Plan) -> None:
+        """Refuse rows that were loaded before and would stay beside the ones that come now."""
+        subject = f"stream {self.task.stream.name!r}"
+        if self.position is None:
+            return
+        if plan.anew:
+            raise StreamRestarted(
+                subject,
+                "its source was replaced since the last run, and rows loaded before may no longer be part of it",
+                "Load it once with mode='replace'.",
+            )
+        if plan.whole and self.runner.mode is Mode.APPEND:
+            raise ConfigurationError(
+                subject,
+                "its source gives all rows in each run, and they were appended once already",
+                "Use mode='replace', or mode='merge' with a primary key.",
+            )
+
+    def _ids(self, plan: Plan) -> dict[str, Split]:
+        """The splits, by the ids under which they are written."""
+        ids = {f"{split.id}|{self.way}": split for split in plan.splits}
+        if len(ids) < len(plan.splits):
+            told = [split.id for split in plan.splits]
+            twice = sorted({name for name in told if told.count(name) > 1})
+            raise DeClassesError(
+                f"stream {self.task.stream.name!r}",
+                f"its source planned several splits of one id: {', '.join(twice[:5])}",
+                "The id of a split names its rows; no two splits of a plan share one.",
+            )
+        return ids
 
     def _beginning(self, plan: Plan, workers: SplitWorkers) -> tuple[list[Receipt], Position | None, bool]:
         """Carry the only split up to the checkpoint; whether that was all of it. A replacement is shown whole."""
@@ -206,12 +251,6 @@ class _Passage:
         self.position, self.rows, self.bytes = position, self.rows + rows, self.bytes + size
         self.commits += 1
         self.told.of(Committed, position=position, rows=rows, bytes=size)
-
-
-def _ids(plan: Plan, transforms: Sequence[Transform]) -> dict[str, Split]:
-    """The splits, by the ids under which they are written: what is written follows from the transforms as well."""
-    print_of_transforms = fingerprint(transforms)
-    return {f"{split.id}|{print_of_transforms}": split for split in plan.splits}
 
 
 def _everything(ids: dict[str, Split], workers: SplitWorkers, staged: dict[str, Receipt]) -> list[Receipt]:

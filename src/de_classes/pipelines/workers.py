@@ -6,7 +6,7 @@ import os
 import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import SplitFinished, SplitProgressed, SplitStarted
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Load, Split, Transform
 
-    from .carry import Carried, Limit
+    from .carry import Carried, Limit, Watch
     from .telling import Telling
 
 __all__ = ["SplitWorkers", "threads_unless_given"]
@@ -27,25 +27,32 @@ __all__ = ["SplitWorkers", "threads_unless_given"]
 IN_FLIGHT = 64
 """Splits handed at a time to an executor that does not say how many workers it has: enough to keep a cluster busy."""
 
+MOST_THREADS = 8
+"""Each costs a connection to either side, and memory; whoever wants more passes an executor."""
+
 
 @contextmanager
 def threads_unless_given(executor: Executor | None) -> Iterator[Executor]:
-    """The executor that was given, which stays open; or a thread per processor."""
+    """The executor that was given, which stays open; or a thread for each processor that we may use, eight at most."""
     if executor is not None:
         yield executor
         return
-    with ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="de-classes") as threads:
+    with ThreadPoolExecutor(min(_processors(), MOST_THREADS), thread_name_prefix="de-classes") as threads:
         yield threads
 
 
-class _GivenUp(Exception):  # noqa: N818 -- never seen outside: it unwinds the workers of a run that has failed already
-    """The run has failed or was interrupted, and a worker has heard of it."""
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS does not bind processes to processors
+        return os.cpu_count() or 2
 
 
 class SplitWorkers:
     """Has splits carried into one load.
 
-    When one fails the others are stopped and waited for, so that none still writes when the load is left.
+    When one fails, those that have not begun are called off and the others waited for, so that none still writes when
+    the load is left. Threads are told to stop; workers elsewhere finish the splits that they are at.
     """
 
     def __init__(self, executor: Executor, transforms: Sequence[Transform], load: Load, told: Telling) -> None:
@@ -79,18 +86,15 @@ class SplitWorkers:
     def _submit(self, split: Split, split_id: str, limit: Limit | None) -> None:
         self._told.of(SplitStarted, split_id=split_id)
         future = self._executor.submit(
-            carry, split, split_id, self._transforms, self._load, limit, self._progress(split_id)
+            carry, split, split_id, self._transforms, self._load, limit, self._watch(split_id)
         )
         self._running.add(future)
 
-    def _progress(self, split_id: str) -> Callable[[int], None] | None:
-        """Only threads can call back; other workers are heard of when they have finished."""
-        return partial(self._progressed, split_id) if isinstance(self._executor, ThreadPoolExecutor) else None
-
-    def _progressed(self, split_id: str, rows: int) -> None:
-        if self._given_up.is_set():
-            raise _GivenUp
-        self._told.of(SplitProgressed, split_id=split_id, rows=rows)
+    def _watch(self, split_id: str) -> Watch | None:
+        """Only threads can be watched; other workers are heard of when they have finished."""
+        if isinstance(self._executor, ThreadPoolExecutor):
+            return _Watch(self._told, split_id, self._given_up.is_set)
+        return None
 
     def _finished(self) -> Iterator[Carried]:
         done, self._running = wait(self._running, return_when=FIRST_COMPLETED)
@@ -110,3 +114,15 @@ class SplitWorkers:
                 future.cancel()
             wait(self._running)
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Tells the observers, and the worker when the run has failed or was interrupted."""
+
+    told: Telling
+    split_id: str
+    stopped: Callable[[], bool]
+
+    def progressed(self, rows: int) -> None:
+        self.told.of(SplitProgressed, split_id=self.split_id, rows=rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import uuid
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
@@ -29,7 +30,7 @@ def fingerprint(transforms: Iterable[Transform]) -> str:
     seen. What cannot be told (an object that shows its address only) never has the same fingerprint in another run.
     """
     told = hashlib.blake2b(digest_size=8)
-    for word in _words(list(transforms)):
+    for word in _words(list(transforms), {}):
         told.update(word.encode("utf-8", "surrogateescape") + b"\0")
     return told.hexdigest()
 
@@ -41,16 +42,31 @@ _OF_LIBRARIES = ("pyarrow", "numpy", "pandas", "polars")
 """Their objects show themselves shortened, and pickle whole."""
 
 
-def _words(value: Any, seen: frozenset[int] = frozenset()) -> Iterator[str]:
-    """What there is to say of a value, down to what it holds."""
+def _words(value: Any, functions: dict[FunctionType, int], within: frozenset[int] = frozenset()) -> Iterator[str]:
+    """What there is to say of a value, down to what it holds.
+
+    A function is told once: those that call each other would be told once for every way between them. Of other values
+    it may depend on the interpreter whether two that are equal are one, so only a circle is cut.
+    """
     yield f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, _PLAIN):
         yield repr(value)
     elif type(value).__module__.partition(".")[0] in _OF_LIBRARIES:
-        yield pickle.dumps(value, protocol=5).hex()
-    elif id(value) not in seen:
+        yield _pickled(value)
+    elif isinstance(value, FunctionType) and value in functions:
+        yield f"function {functions[value]}"
+    elif id(value) not in within:
+        if isinstance(value, FunctionType):
+            functions[value] = len(functions)
         for part in _parts(value):
-            yield from _words(part, seen | {id(value)})
+            yield from _words(part, functions, within | {id(value)})
+
+
+def _pickled(value: Any) -> str:
+    try:
+        return pickle.dumps(value, protocol=5).hex()
+    except Exception:  # noqa: BLE001 -- whatever a library raises: it cannot be told, so it is never the same
+        return uuid.uuid4().hex
 
 
 def _parts(value: Any) -> Iterator[Any]:

@@ -10,34 +10,46 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["read_ahead"]
+__all__ = ["Stopped", "read_ahead"]
 
 T = TypeVar("T")
 
+_LOOK_SECONDS = 0.1
+"""How often somebody who waits looks whether to stop."""
+
+
+class Stopped(Exception):  # noqa: N818 -- no failure: it unwinds whoever waits
+    """Nobody wants what is waited for any more."""
+
 
 @contextmanager
-def read_ahead(items: Iterator[T], size: Callable[[T], int], budget: int) -> Iterator[Iterator[T]]:
+def read_ahead(
+    items: Iterator[T], size: Callable[[T], int], budget: int, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Iterator[T]]:
     """Run `items` in a thread of its own, ahead of whoever iterates over what this gives.
 
     At most `budget` of `size` (bytes, say) wait at a time, and always room for one item, however large. Leaving the
     context stops the thread after the item it is at, closes `items` and waits for both; what `items` raises is raised
-    to the consumer in its place.
+    to the consumer in its place. Once `stopped` says so, the consumer gets `Stopped`, and nobody waits for an item that
+    may be long in coming: its thread ends when it has come.
     """
-    queue = _Queue(items, size, budget)
+    queue = _Queue(items, size, budget, stopped)
     thread = threading.Thread(target=queue.fill, name="read-ahead", daemon=True)
     thread.start()
     try:
         yield queue.drain()
     finally:
         queue.abandon()
-        thread.join()
+        while thread.is_alive() and not stopped():
+            thread.join(_LOOK_SECONDS)
 
 
 class _Queue(Generic[T]):
     """What waits between the two threads; every field is guarded by the one condition."""
 
-    def __init__(self, items: Iterator[T], size: Callable[[T], int], budget: int) -> None:
+    def __init__(self, items: Iterator[T], size: Callable[[T], int], budget: int, stopped: Callable[[], bool]) -> None:
         self._items = items
+        self._stopped = stopped
         self._size = size
         self._budget = budget
         self._waiting: deque[tuple[T, int]] = deque()
@@ -77,7 +89,9 @@ class _Queue(Generic[T]):
         """The consumer's side."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended)
+                while not self._changed.wait_for(lambda: self._waiting or self._ended, _LOOK_SECONDS):
+                    if self._stopped():
+                        raise Stopped
                 if not self._waiting:
                     break
                 item, size = self._waiting.popleft()

@@ -67,7 +67,7 @@ def test_any_executor_gives_the_same_tables(tmp_path: Path, postgres_url: str, w
     lake = DatasetDestination(store, "lake")
     for part in range(3):
         piece = table().slice(part * ROWS // 3, ROWS // 3)
-        Pipeline("fill", ArrowSource({"things": piece}, primary_key=["id"]), lake).run()
+        Pipeline("fill", ArrowSource({"things": piece}, primary_key=["id"], version=part), lake).run()
     with workers() as executor:  # type: ignore[operator]
         loaded = ObjectStoreToPostgres(store, postgres_url, prefix="lake", mode="append").run(executor=executor)
         assert loaded.rows == ROWS

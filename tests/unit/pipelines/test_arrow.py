@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from de_classes.contracts import Stream
 from de_classes.errors import ConfigurationError
 from de_classes.pipelines import ArrowSource, Pipeline
 from de_classes.testing.contract import SourceContract
@@ -39,3 +40,30 @@ def test_refuses_what_does_not() -> None:
     """All strangers are named at once."""
     with pytest.raises(ConfigurationError, match="a, c"):
         ArrowSource({"a": [1, 2], "b": TABLE, "c": {}})  # type: ignore[dict-item]
+
+
+def test_all_rows_in_each_run_are_appended_once() -> None:
+    """Appending the same table again would double its rows, so that is refused; replacing and merging are not."""
+    source = ArrowSource({"numbers": pa.table({"id": [1, 2]})}, primary_key=["id"])
+    destination = MemoryDestination()
+    Pipeline("p", source, destination).run()
+    with pytest.raises(ConfigurationError, match="all rows in each run"):
+        Pipeline("p", source, destination).run()
+    Pipeline("p", source, destination, mode="merge").run()
+    Pipeline("p", source, destination, mode="replace").run()
+    assert destination.table("numbers")["id"].to_pylist() == [1, 2]
+
+
+def test_a_version_is_loaded_once() -> None:
+    """Rows that have a version are appended once for each version, however often the pipeline runs."""
+    destination = MemoryDestination()
+    for version, numbers in [(1, [1, 2]), (1, [1, 2]), (2, [3])]:
+        Pipeline("p", ArrowSource({"numbers": pa.table({"id": numbers})}, version=version), destination).run()
+    assert destination.table("numbers")["id"].to_pylist() == [1, 2, 3]
+
+
+def test_a_stream_that_is_not_there() -> None:
+    """A plan for another stream is refused by name."""
+    source = ArrowSource({"numbers": pa.table({"id": [1]})})
+    with pytest.raises(ConfigurationError, match="'letters'"), source.plan(Stream("letters"), None):
+        pass

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from de_classes.errors import ConfigurationError
+from de_classes.contracts import Event, RunFailed, RunFinished
+from de_classes.errors import ConfigurationError, DeClassesError
 from de_classes.pipelines import EltPipeline
 from de_classes.testing.memory import MemoryDestination, MemorySource
 
@@ -46,3 +47,17 @@ def test_a_destination_without_sql_is_refused() -> None:
     """What runs no SQL cannot be the destination of an ELT pipeline."""
     with pytest.raises(ConfigurationError, match="runs no SQL"):
         EltPipeline("p", NUMBERS, MemoryDestination(), statements=["SELECT 1"])  # type: ignore[arg-type]
+
+
+class BrokenSql(SqlMemory):
+    def execute(self, statements: Sequence[str]) -> Sequence[int]:
+        raise DeClassesError("the SQL", "it divides by zero")
+
+
+def test_a_run_whose_sql_fails_has_failed() -> None:
+    """Observers are told that the run failed, and not that it finished, when its SQL does."""
+    events: list[Event] = []
+    with pytest.raises(DeClassesError):
+        EltPipeline("p", NUMBERS, BrokenSql(), statements=["one"]).run(observers=[events.append])
+    assert isinstance(events[-1], RunFailed)
+    assert not any(isinstance(event, RunFinished) for event in events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -432,3 +433,92 @@ def test_rows_behind_the_last_position_are_an_error() -> None:
     with pytest.raises(DeClassesError, match="3 rows after its last position"):
         Pipeline("p", Trailing(), destination).run()
     assert ids(destination) == []
+
+
+class Pieces:
+    """A source of one stream, in the splits that it is given."""
+
+    def __init__(self, *splits: Any) -> None:
+        self.splits = splits
+
+    def streams(self) -> list[Stream]:
+        return [Stream("numbers")]
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        yield Plan(list(self.splits), {"all": True})
+
+
+@dataclass(frozen=True)
+class Piece:
+    id: str
+    first: int
+
+    def read(self) -> Iterator[Batch]:
+        yield Batch(numbers(2, self.first).to_batches()[0])
+
+
+def test_two_splits_of_one_id_are_an_error() -> None:
+    """One of them would be taken for the other, and its rows lost; that is said instead."""
+    destination = MemoryDestination()
+    with pytest.raises(DeClassesError, match="several splits of one id: a\n"):
+        Pipeline("p", Pieces(Piece("a", 0), Piece("b", 2), Piece("a", 4)), destination).run()
+    assert ids(destination) == []
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A split that waits for an answer that does not come."""
+
+    release: threading.Event
+    id: str = "waiting"
+
+    def read(self) -> Iterator[Batch]:
+        yield Batch(numbers(1).to_batches()[0])
+        self.release.wait(60)
+
+
+@dataclass(frozen=True)
+class Failing:
+    id: str = "failing"
+
+    def read(self) -> Iterator[Batch]:
+        yield Batch(numbers(1).to_batches()[0])
+        raise DeClassesError("a split", "it is broken")
+
+
+def test_a_failure_does_not_wait_for_others_that_wait() -> None:
+    """When one split fails, another that hangs in its source is left to itself, and the run ends."""
+    release = threading.Event()
+    before = time.monotonic()
+    with ThreadPoolExecutor(2) as executor, pytest.raises(DeClassesError, match="broken"):
+        Pipeline("p", Pieces(Waiting(release), Failing()), MemoryDestination()).run(executor=executor)
+    release.set()
+    assert time.monotonic() - before < 30
+
+
+class Unreachable(MemorySource):
+    def streams(self) -> list[Stream]:
+        raise DeClassesError("the source", "it is not there")
+
+
+def test_a_run_that_cannot_begin_has_failed() -> None:
+    """Observers hear of a run whose source does not even tell its streams."""
+    events: list[Event] = []
+    with pytest.raises(DeClassesError):
+        Pipeline("p", Unreachable({}), MemoryDestination()).run(observers=[events.append])
+    assert [type(event) for event in events] == [RunStarted, RunFailed]
+
+
+class Dropping(MemoryDestination):
+    """Its table is dropped by somebody after each commit."""
+
+    def position(self, pipeline: str, stream: Stream) -> Position | None:
+        return None
+
+
+def test_a_table_that_is_dropped_meanwhile_ends_the_run() -> None:
+    """A run whose committed position is gone says so, instead of beginning again for ever."""
+    source = MemorySource({"numbers": numbers(6)}, resumable=True, batch_rows=2)
+    with pytest.raises(DeClassesError, match="is gone from the destination"):
+        Pipeline("p", source, Dropping(), checkpoint=Checkpoint(rows=2)).run()

@@ -107,3 +107,18 @@ def test_what_cannot_be_told_is_never_the_same() -> None:
 
     first, second = Opaque(), Opaque()
     assert fingerprint([first]) != fingerprint([second])
+
+
+def test_functions_that_call_each_other_are_told_once() -> None:
+    """Many helpers of one module that all use each other take no longer than so many."""
+    names = [f"f{n}" for n in range(40)]
+    source = "\n".join(f"def {name}(batch):\n    return batch, {', '.join(names)}" for name in names)
+    module: dict[str, Any] = {"__name__": "helpers"}
+    exec(source, module)  # noqa: S102 -- functions made for this test
+    assert fingerprint([module["f0"]]) == fingerprint([module["f0"]])
+
+
+def test_what_does_not_pickle_is_never_the_same() -> None:
+    """An object of a library that cannot be told whole counts as different each time, and is no error."""
+    reader = pa.table({"a": [1]}).to_reader()
+    assert fingerprint([partial(scaled, by=reader)]) != fingerprint([partial(scaled, by=reader)])

@@ -11,9 +11,9 @@ import psycopg
 
 from de_classes.errors import (
     ConfigurationError,
-    OutOfSpace,
     PostgresError,
     PostgresLoginFailed,
+    PostgresOutOfSpace,
     PostgresUnreachable,
     TableNotFound,
 )
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["postgres_errors", "translated"]
 
 _NOT_FOUND = {"42P01", "42703", "3F000"}
-_LOGIN = {"28000", "28P01", "3D000", "42501"}
+_LOGIN = {"28000", "28P01", "3D000"}
 _BROKEN = {"57P01", "57P02", "57P03", "57P05"}
 _REMEDIES = {
     "42501": "Grant the user what it needs, or use another one.",
@@ -73,10 +73,10 @@ def translated(error: Exception, subject: str) -> DeClassesError:
         return TableNotFound(subject, fact, "Check the name, its capitals and its schema.", sqlstate=code)
     if code in _BROKEN or code.startswith("08"):
         return PostgresUnreachable(subject, fact, "Check the server, then run it again.", sqlstate=code)
-    if code in _LOGIN and not isinstance(error, psycopg.errors.InsufficientPrivilege):
+    if code in _LOGIN:
         return PostgresLoginFailed(subject, fact, "Check user, password and database.", sqlstate=code)
     if code == "53100":
-        return OutOfSpace(subject, fact, "Make room on the server's disk, then run it again.", sqlstate=code)
+        return PostgresOutOfSpace(subject, fact, "Make room on the server's disk, then run it again.", sqlstate=code)
     return PostgresError(subject, f"{fact} (SQLSTATE {code})", _REMEDIES.get(code, ""), sqlstate=code)
 
 

@@ -56,7 +56,8 @@ class PostgresDestination:
         truncate: bool = False,
         encoder: CopyEncoder | None = None,
     ) -> None:
-        quoted(schema), quoted(state_schema)
+        for name in (schema, state_schema):
+            quoted(name)  # refuses what is no name
         self.client = client if isinstance(client, PostgresClient) else PostgresClient(client)
         self.schema = schema
         self.state_schema = shortened(state_schema)
@@ -74,9 +75,10 @@ class PostgresDestination:
         """The position in the last commit of the pipeline to this stream; None when its table was dropped since."""
         state = self._state(pipeline, stream)
         with self.client.connect() as connection:
-            if not state.exists(connection) or table_in_catalogue(connection, self.table(stream.name)) is None:
+            if not state.exists(connection):
                 return None
-            return state.position(connection)
+            there = table_in_catalogue(connection, self.table(stream.name)) is not None
+            return state.position(connection, has_table=there)
 
     @contextmanager
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[PostgresLoad]:
@@ -191,10 +193,9 @@ class PostgresLoad:
             reach("postgres.commit.before")
             try:
                 connection.commit()
-            except psycopg.OperationalError as lost:
+            except psycopg.OperationalError:
                 if not self._was_committed(commit_id, backend):
                     raise
-                del lost
         reach("postgres.commit.after")
 
     def _prepare(
@@ -207,8 +208,8 @@ class PostgresLoad:
         """Do everything of a commit but the last word."""
         connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         self._refuse_if_overtaken(connection)
-        self._move(connection, receipts)
-        self.state.advance(connection, position, commit_id)
+        has_table = self._move(connection, receipts)
+        self.state.advance(connection, position, commit_id, has_table=has_table)
         self.state.forget_up_to(connection, self.epoch)
 
     def _refuse_if_overtaken(self, connection: psycopg.Connection[Any]) -> None:
@@ -220,7 +221,8 @@ class PostgresLoad:
                 "Nothing was changed; run it again to go on from there.",
             )
 
-    def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
+    def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> bool:
+        """Move what is staged; whether there is a table now."""
         target, key = self.target, self.primary_key
         pieces = [receipt for receipt in receipts if "table" in receipt.details]
         table = table_in_catalogue(connection, target)
@@ -229,7 +231,7 @@ class PostgresLoad:
             create_table(connection, target, schema, key)
             table = table_in_catalogue(connection, target)
         if table is None:
-            return
+            return False
         for piece in pieces:
             if piece.schema is not None:
                 place(str(target), piece.schema, table, key)
@@ -242,6 +244,7 @@ class PostgresLoad:
         for piece in pieces:
             move.run(connection, piece, table)
         reach("postgres.commit.after_move")
+        return True
 
     def _was_committed(self, commit_id: str, backend: _Backend) -> bool:
         """Look over a new connection whether a commit whose answer was lost took place."""

@@ -58,8 +58,8 @@ class PostgresSource:
     into pieces of about `split_bytes` on disk; queries, views, partitioned tables and tables with children are one
     piece each.
 
-    Every run reads everything: `since` is not looked at, and the position only records the snapshot. What has changed
-    is found by merging or replacing in the destination.
+    Every run reads everything: `since` is not looked at, and the position only records the snapshot. So a pipeline
+    replaces or merges with it; it may append once.
 
     A query must give the same rows each time it is run under one snapshot, so no random() or clock_timestamp().
     `strategy` is "adbc", or "copy_binary" for the slow reference in Python.
@@ -114,7 +114,7 @@ class PostgresSource:
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
             described = self._described(connection, stream.name)
             snapshot = Snapshot.export(connection)
-            yield Plan(list(self._splits(described, snapshot)), {"snapshot": snapshot.content})
+            yield Plan(list(self._splits(described, snapshot)), {"snapshot": snapshot.content}, whole=True)
 
     def _described(self, connection: psycopg.Connection[Any], stream: str) -> Described:
         if stream in self.queries:

@@ -37,7 +37,8 @@ SELECT pg_advisory_xact_lock({lock});
 CREATE SCHEMA IF NOT EXISTS {schema};
 CREATE TABLE IF NOT EXISTS {schema}.positions (
     pipeline text NOT NULL, stream text NOT NULL, target text NOT NULL,
-    epoch bigint NOT NULL DEFAULT 0, position json, commit_id text, committed_at timestamptz,
+    epoch bigint NOT NULL DEFAULT 0, position json, has_table boolean NOT NULL DEFAULT false,
+    commit_id text, committed_at timestamptz,
     PRIMARY KEY (pipeline, stream, target));
 CREATE TABLE IF NOT EXISTS {schema}.staged (
     table_name text PRIMARY KEY,
@@ -90,9 +91,16 @@ class State:
             self.key,
         )
 
-    def position(self, connection: psycopg.Connection[Any]) -> Position | None:
-        """The position of the last commit."""
-        told = _one(connection, f"SELECT position::text FROM {self._positions} WHERE {_MINE}", self.key)
+    def position(self, connection: psycopg.Connection[Any], *, has_table: bool) -> Position | None:
+        """The position of the last commit; None when it had a target table and now there is none.
+
+        A load that gave no rows, and whose columns nobody knew, reaches a position without making a table.
+        """
+        told = _one(
+            connection,
+            f"SELECT position::text FROM {self._positions} WHERE {_MINE} AND (%s OR NOT has_table)",
+            (*self.key, has_table),
+        )
         return None if told is None else json.loads(told)
 
     def epoch(self, connection: psycopg.Connection[Any], *, lock: bool = False) -> int | None:
@@ -108,12 +116,14 @@ class State:
             _one(connection, f"SELECT commit_id FROM {self._positions} WHERE {_MINE} FOR UPDATE", self.key) == commit_id
         )
 
-    def advance(self, connection: psycopg.Connection[Any], position: Position | None, commit_id: str) -> None:
-        """Write the position of a commit."""
+    def advance(
+        self, connection: psycopg.Connection[Any], position: Position | None, commit_id: str, *, has_table: bool
+    ) -> None:
+        """Write the position of a commit, and whether it leaves a target table behind."""
         connection.execute(
-            f"UPDATE {self._positions} SET epoch = epoch + 1, position = %s, commit_id = %s, committed_at = now()"
-            f" WHERE {_MINE}".encode(),
-            (None if position is None else json.dumps(position), commit_id, *self.key),
+            f"UPDATE {self._positions} SET epoch = epoch + 1, position = %s, has_table = %s,"
+            f" commit_id = %s, committed_at = now() WHERE {_MINE}".encode(),
+            (None if position is None else json.dumps(position), has_table, commit_id, *self.key),
         )
 
     # --- the ledger ---

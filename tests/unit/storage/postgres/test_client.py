@@ -10,9 +10,9 @@ from de_classes.configs.secrets import Secret
 from de_classes.errors import (
     ConfigurationError,
     DeClassesError,
-    OutOfSpace,
     PostgresError,
     PostgresLoginFailed,
+    PostgresOutOfSpace,
     PostgresUnreachable,
     TableNotFound,
 )
@@ -93,7 +93,7 @@ def adbc(message: str, code: str | None = None) -> adbc_driver_manager.Error:
     ("error", "expected", "fact"),
     [
         (psycopg.errors.UndefinedTable('relation "x" does not exist'), TableNotFound, 'relation "x" does not exist'),
-        (psycopg.errors.DiskFull("could not extend file"), OutOfSpace, "could not extend file"),
+        (psycopg.errors.DiskFull("could not extend file"), PostgresOutOfSpace, "could not extend file"),
         (psycopg.errors.AdminShutdown("terminating connection"), PostgresUnreachable, "terminating connection"),
         (psycopg.errors.InvalidPassword("no"), PostgresLoginFailed, "no"),
         (psycopg.errors.DeadlockDetected("deadlock detected"), PostgresError, "deadlock detected (SQLSTATE 40P01)"),
