@@ -8,6 +8,7 @@ from de_classes.utils.lazy import lazy
 
 if TYPE_CHECKING:
     from .dataset import Dataset as Dataset
+    from .dataset import Vacuumed as Vacuumed
     from .destination import DatasetDestination as DatasetDestination
     from .destination import DatasetLoad as DatasetLoad
     from .source import DatasetSource as DatasetSource
@@ -36,6 +37,7 @@ __getattr__, __dir__, __all__ = lazy(
         "ObjectStore": ".store",
         "ObjectWriter": ".store",
         "S3Store": ".store",
+        "Vacuumed": ".dataset",
         "open_store": ".store",
     },
 )

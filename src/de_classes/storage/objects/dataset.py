@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from de_classes.errors import ConfigurationError, DatasetError
+from de_classes.storage.objects._folders import Folders
 from de_classes.storage.objects._keys import check_key, check_prefix, join
 from de_classes.storage.objects.log import CommitLog
 from de_classes.storage.objects.parquet import read_parquet
@@ -17,9 +20,17 @@ if TYPE_CHECKING:
     from de_classes.storage.objects.log import Commit, DataFile
     from de_classes.storage.objects.store import ObjectStore
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "Vacuumed"]
 
 BATCH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuumed:
+    """What was removed."""
+
+    files: int
+    bytes: int
 
 
 class Dataset:
@@ -72,6 +83,42 @@ class Dataset:
             memory=file.memory,
             batch_bytes=batch_bytes,
         )
+
+    def key_of(self, key: str) -> str:
+        """An object's key in the store, as the log of this dataset has it."""
+        return key[len(self.prefix) + 1 :] if self.prefix else key
+
+    def vacuum(self, keep_seconds: float = 86_400.0) -> Vacuumed:
+        """Remove files that commits have listed and that replacements dropped so long ago.
+
+        What the present state consists of stays, and so does what loads that are under way have written. A reader that
+        began before the replacement, and is still at it, fails. Reading as of a commit is possible no more once its
+        files are gone.
+        """
+        newest = self.log.newest()
+        if newest is None:
+            return Vacuumed(0, 0)
+        first = self._first_kept(newest, datetime.now(UTC) - timedelta(seconds=keep_seconds))
+        kept = {file.key for commit in self._with_last(first, newest) for file in commit.files}
+        open_folders = [Folders(name, progress.epoch) for name, progress in newest.pipelines.items()]
+        known = {folders.owner for folders in open_folders}
+        gone = [
+            info
+            for info in self.store.list(join(self.prefix, "data"))
+            if (key := self.key_of(info.key)) not in kept
+            and Folders.owner_of(key) in known
+            and not any(folders.holds(key) for folders in open_folders)
+        ]
+        self.store.delete(*[info.key for info in gone])
+        self.store.sweep(join(self.prefix, "data"))
+        return Vacuumed(len(gone), sum(info.size for info in gone))
+
+    def _first_kept(self, newest: Commit, cutoff: datetime) -> int:
+        """The first commit that is part of a state which was the present one at the cutoff or since."""
+        first = newest.base
+        while first > 1 and self.log.read(first).at > cutoff:
+            first = self.log.read(first - 1).base
+        return first
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         schema = _columns(self._there())

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
-
-import msgspec
 
 from de_classes.contracts import Mode, Receipt
 from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, Overtaken, StoreError
+from de_classes.storage.objects._folders import Folders
 from de_classes.storage.objects._keys import check_prefix, join
+from de_classes.storage.objects._ledger import encode_receipt, files_of, plain, sizes_of_files, staged_in
 from de_classes.storage.objects._nullability import relaxed, relaxed_schema
 from de_classes.storage.objects.dataset import dataset_of
-from de_classes.storage.objects.log import (
-    Commit,
-    DataFile,
-    Progress,
-    decode_schema,
-    encode_schema,
-    united,
-)
+from de_classes.storage.objects.log import Commit, DataFile, Progress, united
 from de_classes.storage.objects.parquet import ParquetSizes, write_parquet
 from de_classes.storage.objects.probe import probe
 from de_classes.utils.faults import reach
@@ -34,7 +26,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from de_classes.contracts import Batch, JsonValue, Position, Stream
+    from de_classes.contracts import Batch, Position, Stream
     from de_classes.storage.objects.dataset import Dataset
     from de_classes.storage.objects.parquet import WrittenFile
     from de_classes.storage.objects.store import ObjectStore
@@ -47,9 +39,9 @@ _log = logging.getLogger(__name__)
 class DatasetDestination:
     """Loads each stream into a dataset of its name, in the folder `prefix` of a store.
 
-    The modes are append and replace. The files that a replacement drops stay where they are, since somebody may be
-    reading them. Several pipelines may feed one dataset; a replacement drops the rows of all and leaves the positions
-    of the others as they are.
+    The modes are append and replace. The files that a replacement drops stay for `keep_replaced_seconds`, since
+    somebody may be reading them, and go with the first replacement after that. Several pipelines may feed one dataset;
+    a replacement drops the rows of all and leaves the positions of the others as they are.
 
     Args:
         store: where the datasets go. It must keep to `If-None-Match`, and is asked before the first load.
@@ -57,6 +49,7 @@ class DatasetDestination:
         target_file_bytes: a new file is begun when one has become this long.
         row_group_bytes: rows are collected up to this much memory and written as one row group. A worker takes about
             four times as much.
+        keep_replaced_seconds: how long files that a replacement dropped are kept for those who still read them.
 
     """
 
@@ -67,8 +60,14 @@ class DatasetDestination:
         *,
         target_file_bytes: int = 256 << 20,
         row_group_bytes: int = 16 << 20,
+        keep_replaced_seconds: float = 86_400.0,
     ) -> None:
+        if keep_replaced_seconds < 0:
+            raise ConfigurationError(
+                "DatasetDestination", f"keep_replaced_seconds={keep_replaced_seconds!r}", "Give 0 or more."
+            )
         self._store, self._prefix = store, check_prefix(prefix)
+        self._keep_replaced_seconds = keep_replaced_seconds
         self._sizes = ParquetSizes(file=target_file_bytes, row_group=row_group_bytes)
 
     def position(self, pipeline: str, stream: Stream) -> Position | None:
@@ -86,6 +85,7 @@ class DatasetDestination:
             UnsafeStore: the store ignores conditions.
 
         """
+        mode = Mode(mode)
         dataset = dataset_of(self._store, self._prefix, stream.name)
         if mode is Mode.MERGE:
             raise ConfigurationError(
@@ -106,59 +106,14 @@ class DatasetDestination:
             folders=own,
             sizes=self._sizes,
             expected=expected,
-            staged=_staged(dataset, own),
+            staged=staged_in(dataset, own),
+            keep_replaced_seconds=self._keep_replaced_seconds,
         )
         load.clean_earlier()
         yield load
 
     def __repr__(self) -> str:
         return f"DatasetDestination({self._store!r}, {self._prefix!r})"
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where the loads of one pipeline keep, during one epoch, what they have written.
-
-    An epoch ends with a commit, so what is in its folders and not in that commit can never be committed any more.
-    """
-
-    pipeline: str
-    epoch: int
-
-    @property
-    def owner(self) -> str:
-        """The pipeline's name as the beginning of a folder's."""
-        return hashlib.sha256(self.pipeline.encode()).hexdigest()[:12]
-
-    @property
-    def data(self) -> str:
-        """The files."""
-        return f"data/{self._name}"
-
-    @property
-    def ledger(self) -> str:
-        """A receipt for each split that is completely written."""
-        return f"_staged/{self._name}"
-
-    @property
-    def marker(self) -> str:
-        """Says that there may be something to remove."""
-        return f"{self.ledger}/_open.json"
-
-    def entry(self, split_id: str) -> str:
-        """The split's place in the ledger."""
-        return f"{self.ledger}/{hashlib.sha256(split_id.encode()).hexdigest()[:32]}.json"
-
-    def earlier(self, folders: Iterable[str]) -> Iterator[Folders]:
-        """Of ledger folders, those of the same pipeline's earlier epochs."""
-        for folder in folders:
-            owner, _, epoch = folder.rpartition("/")[2].partition("-")
-            if owner == self.owner and epoch.isdigit() and int(epoch) < self.epoch:
-                yield Folders(self.pipeline, int(epoch))
-
-    @property
-    def _name(self) -> str:
-        return f"{self.owner}-{self.epoch:010}"
 
 
 @dataclass(frozen=True)
@@ -174,6 +129,7 @@ class DatasetLoad:
     expected: pa.Schema | None
     """The columns that the dataset had when the load began, where they must stay."""
     staged: Mapping[str, Receipt] = field(default_factory=dict)
+    keep_replaced_seconds: float = 86_400.0
     id: str = field(default_factory=lambda: uuid4().hex)
     """Becomes the commit's."""
 
@@ -182,14 +138,19 @@ class DatasetLoad:
         taken = _Taken(split_id, self.expected, self.dataset.url)
         self._put(self.folders.marker, b"{}")
         reach("dataset.write.before_upload")
-        files = write_parquet(self.dataset.store, taken.records(batches), self._name_of_a_file, self.sizes)
+        try:
+            files = write_parquet(self.dataset.store, taken.records(batches), self._name_of_a_file, self.sizes)
+        except DatasetError:
+            # Whoever committed meanwhile has removed what can never be committed any more: the file just written.
+            refuse_overtaken(self, self.dataset.log.newest())
+            raise
         reach("dataset.write.after_upload")
         receipt = taken.receipt([self._relative(file) for file in files])
         try:
-            self._put(self.folders.entry(split_id), _encode_receipt(receipt))
+            self._put(self.folders.entry(split_id), encode_receipt(receipt))
         except BaseException:
             with suppress(StoreError):
-                self._delete(file.key for file in _files_of(receipt, self.dataset.url))
+                self._delete(file.key for file in files_of(receipt, self.dataset.url))
             raise
         return receipt
 
@@ -230,7 +191,7 @@ class DatasetLoad:
                 )
 
     def _counted(self, receipt: Receipt) -> Sequence[DataFile]:
-        files = _files_of(receipt, self.dataset.url)
+        files = files_of(receipt, self.dataset.url)
         rows = sum(file.rows for file in files)
         if rows != receipt.rows:
             raise CountMismatch(
@@ -261,6 +222,8 @@ class DatasetLoad:
         reach("dataset.cleanup.before")
         with self._cleaning():
             self._clear(self.folders, listed)
+            if self.mode is Mode.REPLACE:
+                self.dataset.vacuum(self.keep_replaced_seconds)
 
     @contextmanager
     def _cleaning(self) -> Iterator[None]:
@@ -272,12 +235,11 @@ class DatasetLoad:
 
     def _clear(self, folders: Folders, listed: set[str]) -> None:
         store = self.dataset.store
-        cut = len(self.dataset.prefix) + 1 if self.dataset.prefix else 0
-        data = [info.key[cut:] for info in store.list(self._inside(folders.data))]
+        data = [self.dataset.key_of(info.key) for info in store.list(self._inside(folders.data))]
         self._delete(key for key in data if key not in listed)
         store.sweep(self._inside(folders.data))
         # The ledger goes last, the marker at the very end: as long as they are there, the next commit looks again.
-        ledger = [info.key[cut:] for info in store.list(self._inside(folders.ledger))]
+        ledger = [self.dataset.key_of(info.key) for info in store.list(self._inside(folders.ledger))]
         self._delete(key for key in ledger if key != folders.marker)
         store.sweep(self._inside(folders.ledger))
         self._delete([folders.marker])
@@ -286,8 +248,7 @@ class DatasetLoad:
         return self._inside(f"{self.folders.data}/{uuid4().hex}.parquet")
 
     def _relative(self, file: WrittenFile) -> DataFile:
-        key = file.key[len(self.dataset.prefix) + 1 :] if self.dataset.prefix else file.key
-        return DataFile(key, file.rows, file.bytes, file.memory, file.checksum)
+        return DataFile(self.dataset.key_of(file.key), file.rows, file.bytes, file.memory, file.checksum)
 
     def _inside(self, key: str) -> str:
         return join(self.dataset.prefix, key)
@@ -297,6 +258,22 @@ class DatasetLoad:
 
     def _delete(self, keys: Iterable[str]) -> None:
         self.dataset.store.delete(*map(self._inside, keys))
+
+
+def refuse_overtaken(load: DatasetLoad, newest: Commit | None) -> None:
+    """See that the pipeline has not committed since the load began.
+
+    Raises:
+        Overtaken: it has.
+
+    """
+    known = newest.pipelines.get(load.pipeline) if newest is not None else None
+    if (known.epoch if known is not None else 0) != load.folders.epoch:
+        raise Overtaken(
+            f"pipeline {load.pipeline!r}, {load.dataset.url}",
+            "another run of the pipeline has committed since this one began",
+            "Run it again: it goes on from there. Run one at a time.",
+        )
 
 
 @dataclass(frozen=True)
@@ -317,12 +294,12 @@ class Change:
 
         """
         load = self.load
-        self._refuse_overtaken(newest)
+        refuse_overtaken(load, newest)
         try:
             load.check_files(self.files)
         except DatasetError:
             # Whoever committed since `newest` was read has removed what can never be committed any more: this load's.
-            self._refuse_overtaken(load.dataset.log.newest())
+            refuse_overtaken(load, load.dataset.log.newest())
             raise
         before = dict(newest.pipelines) if newest is not None else {}
         number = newest.number + 1 if newest is not None else 1
@@ -342,16 +319,6 @@ class Change:
             files=self.files,
             pipelines=before,
         )
-
-    def _refuse_overtaken(self, newest: Commit | None) -> None:
-        load = self.load
-        known = newest.pipelines.get(load.pipeline) if newest is not None else None
-        if (known.epoch if known is not None else 0) != load.folders.epoch:
-            raise Overtaken(
-                f"pipeline {load.pipeline!r}, {load.dataset.url}",
-                "another run of the pipeline has committed since this one began",
-                "Run it again: it goes on from there. Run one at a time.",
-            )
 
     def _schema(self, newest: Commit | None) -> pa.Schema | None:
         coming = self.schema
@@ -399,78 +366,5 @@ class _Taken:
             bytes=sum(file.bytes for file in files),
             schema=self._schema,
             position=self._position,
-            details={"files": [_plain(file) for file in files]},
+            details={"files": [plain(file) for file in files]},
         )
-
-
-class _Ledger(msgspec.Struct, frozen=True):
-    split_id: str
-    rows: int
-    bytes: int
-    schema_: str | None = msgspec.field(name="schema")
-    position: dict[str, Any] | None
-    files: tuple[DataFile, ...]
-
-
-def _encode_receipt(receipt: Receipt) -> bytes:
-    return msgspec.json.encode(
-        {
-            "split_id": receipt.split_id,
-            "rows": receipt.rows,
-            "bytes": receipt.bytes,
-            "schema": encode_schema(receipt.schema),
-            "position": receipt.position,
-            "files": receipt.details["files"],
-        }
-    )
-
-
-def _decode_receipt(data: bytes, where: str) -> Receipt:
-    try:
-        told = msgspec.json.decode(data, type=_Ledger)
-        schema = decode_schema(told.schema_)
-    except ValueError as error:
-        raise DatasetError(
-            where, f"it is no receipt: {error}", "Delete the object; what it told of is written again."
-        ) from error
-    return Receipt(
-        told.split_id, told.rows, told.bytes, schema, told.position, {"files": [_plain(file) for file in told.files]}
-    )
-
-
-def _staged(dataset: Dataset, folders: Folders) -> Mapping[str, Receipt]:
-    """What loads of this epoch have written completely and is there as it was written."""
-    entries = [
-        info.key
-        for info in dataset.store.list(join(dataset.prefix, folders.ledger))
-        if not info.key.endswith(folders.marker)
-    ]
-    if not entries:
-        return {}
-    there = sizes_of_files(dataset, folders)
-    receipts = [_decode_receipt(dataset.store.get(key), f"{dataset.store.url}/{key}") for key in entries]
-    return {
-        receipt.split_id: receipt
-        for receipt in receipts
-        if all(there.get(file.key) == file.bytes for file in _files_of(receipt, dataset.url))
-    }
-
-
-def sizes_of_files(dataset: Dataset, folders: Folders) -> Mapping[str, int]:
-    """The files that are in the folder, and how long they are."""
-    cut = len(dataset.prefix) + 1 if dataset.prefix else 0
-    return {info.key[cut:]: info.size for info in dataset.store.list(join(dataset.prefix, folders.data))}
-
-
-def _plain(file: DataFile) -> dict[str, JsonValue]:
-    plain: dict[str, JsonValue] = msgspec.to_builtins(file)
-    return plain
-
-
-def _files_of(receipt: Receipt, subject: str) -> Sequence[DataFile]:
-    try:
-        return msgspec.convert(receipt.details.get("files"), tuple[DataFile, ...])
-    except ValueError as error:
-        raise DatasetError(
-            f"{subject}, split {receipt.split_id}", f"its receipt is not one of ours: {error}", "Run again."
-        ) from error

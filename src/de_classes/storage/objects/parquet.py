@@ -188,14 +188,27 @@ def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> W
             writer = pq.ParquetWriter(
                 pa.PythonFile(hashed, mode="w"), groups.schema, compression=_COMPRESSION, write_page_checksum=True
             )
-        while not rows or (sink.tell() < target and groups.more()):
-            added, size = groups.write_next(writer)
-            rows, memory = rows + added, memory + size
-        writer.close()
+        with _ended(writer, hashed):
+            while not rows or (sink.tell() < target and groups.more()):
+                added, size = groups.write_next(writer)
+                rows, memory = rows + added, memory + size
     file = WrittenFile(key, rows, sink.info.size, memory, f"sha256:{hashed.digest()}")
     with _readable(store, key), store.open_reader(key, size=file.bytes) as raw:
         _count(store, key, "its footer counts", pq.read_metadata(raw).num_rows, rows)
     return file
+
+
+@contextmanager
+def _ended(writer: pq.ParquetWriter, hashed: _Hashed) -> Iterator[None]:
+    """Close the writer; after a failure into nothing, since it would else write its footer when it is collected."""
+    try:
+        yield
+    except BaseException:
+        hashed.discard()
+        with suppress(pa.ArrowException, OSError):
+            writer.close()
+        raise
+    writer.close()
 
 
 class _Groups:
@@ -230,11 +243,18 @@ class _Hashed(io.RawIOBase):
         super().__init__()
         self._sink = sink
         self._sum = hashlib.sha256()
+        self._discarded = False
 
     def writable(self) -> bool:
         return True
 
+    def discard(self) -> None:
+        """Nobody wants what comes from now on."""
+        self._discarded = True
+
     def write(self, data: Buffer, /) -> int:
+        if self._discarded:
+            return memoryview(data).nbytes
         self._sum.update(data)
         return self._sink.write(data)
 

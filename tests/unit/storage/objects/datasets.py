@@ -11,7 +11,7 @@ import pytest
 
 from de_classes.contracts import Batch, Mode, Position, Receipt, Stream
 from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, Overtaken, SchemaMismatch
-from de_classes.storage.objects import Dataset, DatasetDestination, DatasetLoad, DatasetSource
+from de_classes.storage.objects import Dataset, DatasetDestination, DatasetLoad, DatasetSource, Vacuumed
 from tests.unit.storage.objects.verbs import keys
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ def leftovers(store: ObjectStore) -> Sequence[str]:
     newest = log.newest()
     kept = {f"lake/orders/{f.key}" for entry in log.between(1, newest.number if newest else 0) for f in entry.files}
     return [key for key in keys(store) if key not in kept and not key.startswith("lake/orders/_commits/")]
+
+
+def data_files(store: ObjectStore) -> Sequence[str]:
+    return [key for key in keys(store) if key.startswith("lake/orders/data/")]
 
 
 class DatasetBehaviour:
@@ -115,6 +119,34 @@ class DatasetBehaviour:
         with source.plan(ORDERS, None) as plan:
             loaded(destination, some(7), mode=Mode.REPLACE)
             assert [batch.records.num_rows for split in plan.splits for batch in split.read()] == [2]
+
+    def test_what_was_replaced_goes_in_time(
+        self, store: ObjectStore, destination: DatasetDestination, source: DatasetSource
+    ) -> None:
+        """Files that a replacement dropped stay as long as the destination was told, and then no longer."""
+        loaded(destination, some(1, 2))
+        loaded(destination, some(3), mode=Mode.REPLACE)
+        assert len(data_files(store)) == 2
+        with destination.begin("another", ORDERS, Mode.APPEND) as under_way:
+            receipts = written(under_way, some(5))
+            loaded(DatasetDestination(store, "lake", keep_replaced_seconds=0), some(4), mode=Mode.REPLACE)
+            assert len(data_files(store)) == 2
+            under_way.commit(receipts, None)
+        assert sorted(taken(source)[0]) == [4, 5]
+        assert Dataset(store, "lake/orders").vacuum() == Vacuumed(0, 0)
+
+    def test_vacuum_spares_what_was_the_state_lately(
+        self, store: ObjectStore, destination: DatasetDestination, source: DatasetSource
+    ) -> None:
+        """What several replacements have dropped in the time that is kept stays, and all of it goes at once after."""
+        for n in range(3):
+            loaded(destination, some(n), mode=Mode.REPLACE)
+            loaded(destination, some(n + 10))
+        dataset = Dataset(store, "lake/orders")
+        assert dataset.vacuum(60) == Vacuumed(0, 0)
+        assert dataset.vacuum(0).files == 4
+        assert taken(source)[0] == [2, 12]
+        assert len(data_files(store)) == 2
 
     def test_columns_are_known_by_name(
         self, store: ObjectStore, destination: DatasetDestination, source: DatasetSource
@@ -297,6 +329,22 @@ class DatasetBehaviour:
             with pytest.raises(DatasetError, match="not one of ours"):
                 load.commit([Receipt("x", 1, 1, None, None, {"table": "staging"})], None)
         assert destination.position("p", ORDERS) is None
+
+    def test_a_loser_that_still_writes_is_told_so(self, destination: DatasetDestination) -> None:
+        """When another run commits while a file is being written, the file goes, and Overtaken is what is told."""
+
+        def batches() -> Iterator[Batch]:
+            yield Batch(some(1))
+            loaded(destination, some(2))
+
+        with destination.begin("p", ORDERS, Mode.APPEND) as load, pytest.raises(Overtaken):
+            load.commit([load.write("slow", batches())], None)
+
+    def test_modes_may_be_given_by_name(self, destination: DatasetDestination, source: DatasetSource) -> None:
+        """The name of a mode is the mode."""
+        loaded(destination, some(1))
+        loaded(destination, some(2), mode="replace")  # type: ignore[arg-type]
+        assert taken(source)[0] == [2]
 
     def test_racing_pipelines_all_commit(self, destination: DatasetDestination, source: DatasetSource) -> None:
         """Loads of different pipelines that commit at one instant all count, each once."""

@@ -1,20 +1,22 @@
 from __future__ import annotations
 
+import gc
 import pickle
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
-from de_classes.contracts import Destination, Mode, Source, Stream
-from de_classes.errors import ConfigurationError, DatasetError
+from de_classes.contracts import Batch, Destination, Mode, Source, Stream
+from de_classes.errors import ConfigurationError, DatasetError, Overtaken
 from de_classes.storage.objects import Dataset, DatasetDestination, DatasetSource, LocalStore, MemoryStore, ObjectStore
 from de_classes.testing.contract import DestinationContract, ReadBack, SourceContract
 from tests.unit.storage.objects.datasets import ORDERS, DatasetBehaviour, leftovers, loaded, some, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
 
 class TestOnLocal(DatasetBehaviour):
@@ -27,6 +29,44 @@ class TestInMemory(DatasetBehaviour):
     @pytest.fixture
     def store(self) -> ObjectStore:
         return MemoryStore()
+
+
+class Sweeping(MemoryStore):
+    """While a file's footer is about to be read back, something else happens once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] | None = None
+
+    def open_reader(self, key: str, *, size: int | None = None) -> BinaryIO:
+        if (meanwhile := self.meanwhile) is not None:
+            self.meanwhile = None
+            meanwhile()
+        return super().open_reader(key, size=size)
+
+
+def test_a_loser_whose_file_is_swept_away_is_told_that_it_lost() -> None:
+    """A run that is overtaken while it writes hears of that, and not of a damaged store."""
+    store = Sweeping()
+    destination = DatasetDestination(store, "lake")
+    with destination.begin("p", ORDERS, Mode.APPEND) as load:
+        store.meanwhile = lambda: loaded(destination, some(2))
+        with pytest.raises(Overtaken):
+            written(load, some(1))
+
+
+def test_a_writer_that_fails_leaves_no_noise(capfd: pytest.CaptureFixture[str]) -> None:
+    """A split that fails after rows were written says nothing of its own when it is collected."""
+
+    def batches() -> Iterator[Batch]:
+        yield Batch(some(*range(100)))
+        raise DatasetError("a source", "it broke")
+
+    destination = DatasetDestination(MemoryStore(), "lake", row_group_bytes=100)
+    with destination.begin("p", ORDERS, Mode.APPEND) as load, pytest.raises(DatasetError, match="it broke"):
+        load.write("a", batches())
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
 
 
 class ContractOfDestinations(DestinationContract):

@@ -1,0 +1,102 @@
+"""The ledger of a load: a receipt for each split that is completely written, as an object beside the dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from de_classes.contracts import Receipt
+from de_classes.errors import DatasetError
+from de_classes.storage.objects._keys import join
+from de_classes.storage.objects.log import DataFile, decode_schema, encode_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from de_classes.contracts import JsonValue
+    from de_classes.storage.objects._folders import Folders
+    from de_classes.storage.objects.dataset import Dataset
+
+__all__ = ["decode_receipt", "encode_receipt", "files_of", "plain", "sizes_of_files", "staged_in"]
+
+
+class _Ledger(msgspec.Struct, frozen=True):
+    split_id: str
+    rows: int
+    bytes: int
+    schema_: str | None = msgspec.field(name="schema")
+    position: dict[str, Any] | None
+    files: tuple[DataFile, ...]
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """The receipt as JSON."""
+    return msgspec.json.encode(
+        {
+            "split_id": receipt.split_id,
+            "rows": receipt.rows,
+            "bytes": receipt.bytes,
+            "schema": encode_schema(receipt.schema),
+            "position": receipt.position,
+            "files": receipt.details["files"],
+        }
+    )
+
+
+def decode_receipt(data: bytes, where: str) -> Receipt:
+    """The receipt that `data` tells of; `where` names the object in errors.
+
+    Raises:
+        DatasetError: it is none.
+
+    """
+    try:
+        told = msgspec.json.decode(data, type=_Ledger)
+        schema = decode_schema(told.schema_)
+    except ValueError as error:
+        raise DatasetError(
+            where, f"it is no receipt: {error}", "Delete the object; what it told of is written again."
+        ) from error
+    return Receipt(
+        told.split_id, told.rows, told.bytes, schema, told.position, {"files": [plain(file) for file in told.files]}
+    )
+
+
+def staged_in(dataset: Dataset, folders: Folders) -> Mapping[str, Receipt]:
+    """What loads of this epoch have written completely and is there as it was written."""
+    entries = [
+        info.key
+        for info in dataset.store.list(join(dataset.prefix, folders.ledger))
+        if not info.key.endswith(folders.marker)
+    ]
+    if not entries:
+        return {}
+    there = sizes_of_files(dataset, folders)
+    receipts = [decode_receipt(dataset.store.get(key), f"{dataset.store.url}/{key}") for key in entries]
+    return {
+        receipt.split_id: receipt
+        for receipt in receipts
+        if all(there.get(file.key) == file.bytes for file in files_of(receipt, dataset.url))
+    }
+
+
+def sizes_of_files(dataset: Dataset, folders: Folders) -> Mapping[str, int]:
+    """The files that are in the folder, and how long they are."""
+    return {dataset.key_of(info.key): info.size for info in dataset.store.list(join(dataset.prefix, folders.data))}
+
+
+def plain(file: DataFile) -> dict[str, JsonValue]:
+    """A file as a receipt's details hold it."""
+    plain: dict[str, JsonValue] = msgspec.to_builtins(file)
+    return plain
+
+
+def files_of(receipt: Receipt, subject: str) -> Sequence[DataFile]:
+    """The files that a receipt tells of."""
+    try:
+        return msgspec.convert(receipt.details.get("files"), tuple[DataFile, ...])
+    except ValueError as error:
+        raise DatasetError(
+            f"{subject}, split {receipt.split_id}", f"its receipt is not one of ours: {error}", "Run again."
+        ) from error
