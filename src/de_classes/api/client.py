@@ -12,10 +12,10 @@ from urllib.parse import urljoin, urlsplit
 from de_classes.errors import ApiStatusError, ApiUnreachable, AuthenticationFailed, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import RetryPolicy
 
-from .messages import Request, origin
+from .messages import Request, origin, without_query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -60,7 +60,7 @@ class ApiClient:
         observer: Observer | None = None,
         transport: Transport | None = None,
     ) -> None:
-        self.base_url = _checked(base_url, network=transport is None)
+        self.base_url = _checked(base_url)
         self._auth = auth
         self._headers = dict(headers or {})
         self._retry = retry
@@ -94,7 +94,7 @@ class ApiClient:
 
         """
         asked = Request(method.upper(), self._resolved(path), params or {}, {**self._headers, **(headers or {})}, json)
-        return _accepted(self._authenticated(asked))
+        return _accepted(self._sent(asked))
 
     def close(self) -> None:
         """Close the connections; another request opens them again."""
@@ -130,56 +130,63 @@ class ApiClient:
         if foreign:
             raise InvalidAnswer(
                 subject,
-                f"{what} goes to another origin than {self.base_url}: {url}",
+                f"{what} goes to another origin than {self.base_url}: {without_query(url)}",
                 "It is not sent, so that credentials go nowhere else. If the API has moved, change base_url.",
             )
-
-    def _authenticated(self, asked: Request) -> Response:
-        if self._auth is None:
-            return self._sent(asked)
-        flow = self._auth.flow(asked)
-        try:
-            request = next(flow)
-            while True:
-                response = self._sent(self._addressed(request))
-                try:
-                    request = flow.send(response)
-                except StopIteration:
-                    return response
-        finally:
-            flow.close()
 
     def _addressed(self, request: Request) -> Request:
         return replace(request, url=self._resolved(request.url), headers={**self._headers, **request.headers})
 
-    def _sent(self, request: Request) -> Response:
-        """Send with retries. Statuses not worth another try are returned, for the auth may know what to do."""
-
-        def attempt() -> Response:
-            response = self._followed(request)
-            if response.status in _WORTH_ANOTHER_TRY:
-                raise _refusal(response)
-            return response
-
+    def _sent(self, asked: Request) -> Response:
+        """Send with retries. Each attempt asks for credentials anew: the wait before it may outlast a token."""
+        sent = [asked]
         return self._retry.call(
-            attempt,
-            on=_worth_another_try if request.may_repeat else (),
-            name=request.name,
+            lambda: self._attempt(asked, sent),
+            # A login may be repeated although the request that needs it may not.
+            on=lambda error: sent[-1].may_repeat and _worth_another_try(error),
+            name=asked.name,
             observer=self._observer,
         )
 
+    def _attempt(self, asked: Request, sent: list[Request]) -> Response:
+        """One attempt. Statuses worth another one are raised; others returned, for the auth may know what to do."""
+        self._wait_for_turn()  # before there are credentials: they may not last
+        flow = _open(asked) if self._auth is None else self._auth.flow(asked)
+        try:
+            request = next(flow)
+            while True:
+                sent.append(self._addressed(request))
+                response = self._followed(sent[-1])
+                if response.status in _WORTH_ANOTHER_TRY:
+                    raise _refusal(response)
+                try:
+                    request = flow.send(response)
+                except StopIteration:
+                    return response
+                self._wait_for_turn()
+        finally:
+            flow.close()
+
+    def _wait_for_turn(self) -> None:
+        if self._rate_limit is not None:
+            self._rate_limit.acquire()
+
     def _followed(self, request: Request) -> Response:
         for _ in range(_MAX_REDIRECTS):
-            if self._rate_limit is not None:
-                self._rate_limit.acquire()
             response = self._transport(request)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
                 return response
             target = urljoin(request.full_url(), location)
             self._refuse_foreign(target, "a redirect", request.name)
-            request = replace(request, url=target, params={})
+            request = replace(request, url=target, params={}, hidden=tuple(request.secrets()))
+            self._wait_for_turn()
         raise InvalidAnswer(request.name, f"more than {_MAX_REDIRECTS} redirects in a row", "Check the URL.")
+
+
+def _open(request: Request) -> Generator[Request, Response, None]:
+    """The flow of an API that asks for no credentials."""
+    yield request
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:
@@ -240,10 +247,10 @@ def _remedy(status: int) -> str:
     return "Check the path and the parameters."
 
 
-def _checked(base_url: str, *, network: bool) -> str:
+def _checked(base_url: str) -> str:
     try:
         parts = urlsplit(base_url)
-        valid = bool(parts.hostname) and (not network or parts.scheme in {"http", "https"}) and bool(origin(base_url))
+        valid = bool(parts.hostname) and parts.scheme in {"http", "https"} and bool(origin(base_url))
     except ValueError:
         valid = False
     if not valid:

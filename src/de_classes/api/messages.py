@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
@@ -19,9 +19,19 @@ from de_classes.configs.secrets import Secret
 from de_classes.errors import InvalidAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["IDEMPOTENT", "Param", "Request", "Response", "Transport", "origin", "same_origin_path"]
+__all__ = [
+    "IDEMPOTENT",
+    "Param",
+    "Request",
+    "Response",
+    "Transport",
+    "origin",
+    "same_origin_path",
+    "without_query",
+    "without_secrets",
+]
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be repeated without another effect (RFC 9110, 9.2.2)."""
@@ -48,6 +58,8 @@ class Request:
     """The body, sent as JSON; None sends none. May hold secrets."""
     repeatable: bool = False
     """Whether it may be sent again although its method is not idempotent, as a login may."""
+    hidden: tuple[Secret, ...] = ()
+    """Secrets that its URL may hold although no parameter of its own does: a redirect's repeats them."""
 
     @property
     def may_repeat(self) -> bool:
@@ -77,17 +89,16 @@ class Request:
 
     def masked(self, text: str) -> str:
         """The text with every secret of this request taken out."""
-        for secret in self._secrets():
+        for secret in self.secrets():
             value = secret.reveal()
             for spelling in {value, urlencode({"": value})[1:]} - {""}:
                 text = text.replace(spelling, "***")
         return text
 
-    def _secrets(self) -> Iterator[Secret]:
-        body = self.json.values() if isinstance(self.json, Mapping) else ()
-        for value in (*self.params.values(), *self.headers.values(), *body):
-            if isinstance(value, Secret):
-                yield value
+    def secrets(self) -> Iterator[Secret]:
+        """Every secret in it."""
+        yield from self.hidden
+        yield from _secrets_in([*self.params.values(), *self.headers.values(), self.json])
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +166,29 @@ def same_origin_path(page_url: str, link: str) -> str | None:
         return None
     _, _, path, query, _ = urlsplit(target)
     return urlunsplit(("", "", path or "/", query, ""))
+
+
+def without_secrets(link: str, secrets: Iterable[Secret]) -> str:
+    """The link without parameters whose values are secrets, so that it can be kept."""
+    known = {secret.reveal() for secret in secrets} - {""}
+    scheme, netloc, path, query, fragment = urlsplit(link)
+    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[2]) not in known]
+    return urlunsplit((scheme, netloc, path, "&".join(kept), fragment))
+
+
+def without_query(url: str) -> str:
+    """The URL as it may be shown where nobody knows what its parameters are."""
+    return url.partition("?")[0]
+
+
+def _secrets_in(value: Any) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _secrets_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _secrets_in(item)
 
 
 def _text(value: Param) -> str:

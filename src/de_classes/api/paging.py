@@ -21,10 +21,12 @@ import msgspec
 from de_classes.contracts import JsonValue
 from de_classes.errors import ConfigurationError, InvalidAnswer
 
-from .messages import same_origin_path
+from .messages import same_origin_path, without_query, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from de_classes.configs.secrets import Secret
 
     from .messages import Param
 
@@ -51,6 +53,8 @@ class Page:
     """The decoded JSON."""
     records: Sequence[Any]
     """The records in it."""
+    secrets: tuple[Secret, ...] = ()
+    """What it was asked with and nobody may keep: links repeat parameters."""
 
 
 class Paging(Protocol):
@@ -187,8 +191,8 @@ class NextLink:
     """Every answer has the link of the next page at `at` (a dotted path); none, null or an empty one means the end.
 
     The link may be absolute, or relative to the page (RFC 3986). It must lead to the origin of the page: following it
-    elsewhere would hand the credentials on. What is kept of it is path and query, so a walk can be resumed at the same
-    API under another address.
+    elsewhere would hand the credentials on. Path and query of it are kept, without parameters that are secret, so that
+    a walk can be resumed at the same API under another address.
     """
 
     at: str = "next"
@@ -220,9 +224,10 @@ class NextLink:
         if path is None:
             raise InvalidAnswer(
                 page.url,
-                f"the next link leads to another origin: {link}",
+                f"the next link leads to another origin: {without_query(link)}",
                 "It is not followed, so that credentials go nowhere else. If the API has moved, change base_url.",
             )
+        path = without_secrets(path, page.secrets)
         if path in {state.get("link"), same_origin_path(page.url, page.url)}:
             raise InvalidAnswer(
                 page.url, "the next link leads to the page that it stands in", "Report it to the API's makers."

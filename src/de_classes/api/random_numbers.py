@@ -4,7 +4,7 @@
 
     list(RandomNumbers(5, seed=1))                                       # five floats, the same for ever
     Pipeline("demo", RandomNumbers(1_000_000, seed=1), destination)      # a table random_numbers(n, number)
-    ApiClient("random://numbers", transport=RandomNumbers(99, seed=1).api()).get_json("/numbers", {"page": 2})
+    ApiClient("http://numbers", transport=RandomNumbers(99, seed=1).api()).get_json("/numbers", {"page": 2})
 
 and, in a shell, `python -m de_classes.api.random_numbers --count 5 --seed 1`.
 """

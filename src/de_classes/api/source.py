@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin
 
+from de_classes.configs.secrets import Secret
 from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ConfigurationError, InvalidAnswer
 from de_classes.utils.faults import reach
@@ -264,13 +265,15 @@ class _Walk:
                 url=response.url,
                 status=response.status,
             )
-        return Page(response.url, answer, records)
+        return Page(response.url, answer, records, tuple(response.request.secrets()))
 
     def _answer(self, place: _Place) -> Response:
         resource = self.resource
         ask = resource.paging.ask(place.page)
         if ask.link is not None:
-            return self.client.request("GET", urljoin(self.client.base_url, ask.link))
+            # A link is kept without what is secret in it.
+            secret = {name: value for name, value in resource.params.items() if isinstance(value, Secret)}
+            return self.client.request("GET", urljoin(self.client.base_url, ask.link), params=secret)
         params = {**resource.params, **ask.params}
         if resource.incremental is not None and place.watermark is not None:
             params[resource.incremental.param] = place.watermark

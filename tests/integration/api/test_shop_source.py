@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Batch, Position, Source, Stream
 
-QUICK = RetryPolicy(wait_seconds=0.001, attempts=4)
+QUICK = RetryPolicy(wait_seconds=0.001, attempts=8)
 TROUBLE = Trouble(seed=1, rate429=0.15, rate500=0.15, drop=0.2, slow=0.05, slow_seconds=0.001)
 NAMES = ("customers", "orders")
 

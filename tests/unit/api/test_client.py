@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from de_classes.api import ApiClient, BearerToken
+from de_classes.api import ApiClient, BearerToken, TokenLogin
 from de_classes.api.client import retry_after_seconds
 from de_classes.api.messages import Response
 from de_classes.configs.secrets import Secret
@@ -23,6 +23,8 @@ from de_classes.utils.rate_limit import RateLimiter
 from de_classes.utils.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from de_classes.api.messages import Request
     from de_classes.contracts import Event
 
@@ -213,6 +215,77 @@ def test_secrets_stand_in_no_error(answer: Any) -> None:
     for secret in ("s3cret", "hush"):
         assert secret not in str(pickle.loads(pickle.dumps(caught.value)))
         assert secret not in repr(client)
+
+
+def test_secrets_of_a_redirect_stand_in_no_error() -> None:
+    """A redirect that repeats a secret parameter gives it away in no message, wherever it leads."""
+    for location in ("/new?api_key=SEKRIT", "http://elsewhere.example/?api_key=SEKRIT"):
+        client = _client(Script((302, b"", {"location": location}), (404, b"no SEKRIT here")))
+        with pytest.raises(DeClassesError) as caught:
+            client.get_json("orders", {"api_key": Secret("SEKRIT")})
+        assert "SEKRIT" not in str(caught.value)
+
+
+def test_a_nested_secret_stands_in_no_error() -> None:
+    """Secrets deep in the body of a request are masked, too."""
+    client = _client(Script((400, b"bad hush")))
+    with pytest.raises(ApiStatusError) as caught:
+        client.request("POST", "orders", json={"login": [{"password": Secret("hush")}]})
+    assert "hush" not in str(caught.value)
+
+
+class Expiring:
+    """An API whose tokens last one second of its clock, and that lets nobody in without one."""
+
+    def __init__(self, *busy: float) -> None:
+        self.now = 0.0
+        self.busy = list(busy)
+        self.logins = 0
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    def __call__(self, request: Request) -> Response:
+        if request.url.endswith("/login"):
+            self.logins += 1
+            return Response(request, 200, {}, b'{"access_token": "%d", "expires_in": 1}' % int(self.now * 10))
+        sent = request.headers["Authorization"]
+        assert isinstance(sent, Secret)
+        if self.now - int(sent.reveal().removeprefix("Bearer ")) / 10 >= 1:
+            return Response(request, 401, {}, b"expired")
+        if self.busy:
+            return Response(request, 429, {"retry-after": str(self.busy.pop(0))}, b"busy")
+        return Response(request, 200, {}, b"[]")
+
+
+class Simulated(RetryPolicy):
+    """Waits in the time of the API."""
+
+    def call(self, function: Callable[[], Any], **given: Any) -> Any:
+        return super().call(function, **given, sleep=API.wait, clock=lambda: API.now)
+
+
+API = Expiring()
+
+
+def test_a_token_that_expires_while_it_waits_is_renewed() -> None:
+    """Waiting longer than a token lasts, as Retry-After or the rate limit ask, leads to a new one and to no refusal."""
+    API.busy = [2.0, 2.0]
+    login = TokenLogin("/login", "ann", "secret", clock=lambda: API.now)
+    limit = RateLimiter(1, 0.6, clock=lambda: round(API.now * 1e9), sleep=API.wait)
+    client = ApiClient("https://api.example", auth=login, transport=API, rate_limit=limit, retry=Simulated(attempts=4))
+    assert [client.get_json("orders"), client.get_json("orders")] == [[], []]
+    assert API.logins > 2
+
+
+def test_a_login_is_tried_again_for_a_request_that_may_not_be() -> None:
+    """A POST is not repeated, but the login before it is."""
+    script = Script((503, b""), (200, b'{"access_token": "t", "expires_in": 60}'), (201, b"{}"))
+    client = _client(script, auth=TokenLogin("/login", "ann", "secret"))
+    assert client.request("POST", "orders", json={}).status == 201
+    script = Script((200, b'{"access_token": "t", "expires_in": 60}'), (503, b""))
+    with pytest.raises(ApiStatusError):
+        _client(script, auth=TokenLogin("/login", "ann", "secret")).request("POST", "orders", json={})
 
 
 def test_pickles_without_its_observer() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from de_classes.api.paging import NextLink, Page, PageNumber, SinglePage, dig
+from de_classes.configs.secrets import Secret
 from de_classes.errors import ConfigurationError, InvalidAnswer
 
 if TYPE_CHECKING:
@@ -171,3 +172,10 @@ def test_a_page_size_of_nothing_is_refused() -> None:
     """Pages must hold something."""
     with pytest.raises(ConfigurationError, match="per_page"):
         PageNumber(per_page=0)
+
+
+def test_a_secret_that_the_link_repeats_is_not_kept() -> None:
+    """A parameter of the request that is secret stays out of the state, which others will see."""
+    answer = {"next": "/orders?api_key=s3cret+x&page=2"}
+    page = Page("https://api.example/orders?api_key=***", answer, [], (Secret("s3cret x"),))
+    assert NextLink().after({}, page) == {"link": "/orders?page=2"}

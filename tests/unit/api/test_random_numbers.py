@@ -140,7 +140,7 @@ def test_stands_in_for_an_api(paging: Any) -> None:
     numbers = RandomNumbers(95, seed=4)
     told: list[Any] = []
     client = ApiClient(
-        "random://numbers",
+        "http://numbers",
         transport=numbers.api(refuse_every=3),
         retry=RetryPolicy(wait_seconds=0),
         rate_limit=RateLimiter(1000),
@@ -160,7 +160,7 @@ def test_stands_in_for_an_api(paging: Any) -> None:
 
 def test_the_pretend_api_refuses_what_it_does_not_have() -> None:
     """Other paths and senseless parameters are answered as an API would; a copy of it answers, too."""
-    client = ApiClient("random://numbers", transport=RandomNumbers(3).api())
+    client = ApiClient("http://numbers", transport=RandomNumbers(3).api())
     copy = pickle.loads(pickle.dumps(client))
     for path, params, status in (("/x", {}, 404), ("/numbers", {"page": 0}, 400), ("/numbers", {"page": "x"}, 400)):
         with pytest.raises(ApiStatusError) as caught:
