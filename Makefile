@@ -45,14 +45,16 @@ $(VENV)/.created:
 	@mkdir -p -m 700 $(VENV)/run
 	@touch $@
 
-$(VENV)/.run-ready: $(VENV)/.created requirements.txt
+$(VENV)/.run-ready: $(VENV)/.created requirements.txt pyproject.toml
 	@echo "Installing requirements.txt (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev-ready: $(VENV)/.created requirements.txt requirements-dev.txt
+$(VENV)/.dev-ready: $(VENV)/.created requirements.txt requirements-dev.txt pyproject.toml
 	@echo "Installing requirements-dev.txt (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@ $(VENV)/.run-ready
 
 clean:

@@ -55,14 +55,14 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.E
 
 
 @contextmanager
-def translated(subject: str, bucket: str) -> Iterator[None]:
-    """Raise what happens inside as a StoreError about `subject`; `bucket` names what holds it."""
+def translated(subject: str, bucket: str, address: str = "") -> Iterator[None]:
+    """Raise what happens inside as a StoreError about `subject`; `bucket` names what holds it, `address` where."""
     try:
         yield
     except OSError as error:
         raise _of_files(error, subject, bucket) from error
     except theirs.BaseError as error:
-        raise _of_obstore(error, subject, bucket) from error
+        raise _of_obstore(error, subject, bucket, address) from error
 
 
 def object_missing(subject: str) -> ObjectNotFound:
@@ -117,7 +117,9 @@ def _of_files(error: OSError, subject: str, bucket: str) -> StoreError:
     return StoreError(subject, f"the file system says: {error.strerror or told_of(error)}", "")
 
 
-def _of_obstore(error: theirs.BaseError, subject: str, bucket: str) -> StoreError:  # noqa: PLR0911 -- one line per meaning
+def _of_obstore(  # noqa: PLR0911 -- one line per meaning
+    error: theirs.BaseError, subject: str, bucket: str, address: str
+) -> StoreError:
     text = str(error)
     found, number = _CODE.search(text), _STATUS.search(text)
     code, status = found[1] if found else "", number[1] if number else ""
@@ -146,7 +148,7 @@ def _of_obstore(error: theirs.BaseError, subject: str, bucket: str) -> StoreErro
     if code == "InvalidRange" or status == "416" or "Invalid range:" in text:
         return beyond_end(subject)
     if not status and ("HTTP error" in text or "error sending request" in text):
-        return _unreachable(bucket, text)
+        return _unreachable(bucket, address, text)
     if code in {"PermanentRedirect", "IllegalLocationConstraintException"} or status == "301":
         return StoreError(bucket, "the bucket is in another region", "Give the bucket's own region: region='...'.")
     return StoreError(subject, f"the store says: {code or told_of(error)}", "")
@@ -162,14 +164,15 @@ def _denied(subject: str, code: str) -> AccessDenied:
     )
 
 
-def _unreachable(bucket: str, text: str) -> StoreUnreachable:
+def _unreachable(bucket: str, address: str, text: str) -> StoreUnreachable:
     why = (
         "the answer took too long"
         if "timed out" in text.lower() or "TimedOut" in text or "kind: Timeout" in text
         else "no connection"
     )
+    at = f" at {address}" if address else ""
     return StoreUnreachable(
-        bucket, f"the store cannot be reached: {why}", "Check the endpoint, the network, and that the store runs."
+        bucket, f"the store cannot be reached{at}: {why}", "Check the endpoint, the network, and that the store runs."
     )
 
 

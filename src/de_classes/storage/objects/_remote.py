@@ -40,8 +40,9 @@ class Remote:
     is told at once; `patient` takes over then and sits out what may be a hiccup.
     """
 
-    def __init__(self, url: str, quick: Inner, patient: Inner) -> None:
+    def __init__(self, url: str, quick: Inner, patient: Inner, address: str = "") -> None:
         self._url = url
+        self._address = address
         self._quick, self._patient = quick, patient
         self._answered = self._found = False
 
@@ -123,7 +124,7 @@ class Remote:
     @contextmanager
     def told(self, key: str) -> Iterator[None]:
         try:
-            with translated(self.url(key), self._url):
+            with translated(self.url(key), self._url, self._address):
                 yield
         except StoreUnreachable:
             raise

@@ -16,7 +16,6 @@ from de_classes.configs.secrets import Secret, as_secret
 from de_classes.errors import ConfigurationError
 from de_classes.storage.objects._backend import ObjectInfo, ObjectWriter
 from de_classes.storage.objects._keys import check_key, check_prefix, join
-from de_classes.storage.objects._local import LocalFolder
 from de_classes.storage.objects._remote import Remote
 
 if TYPE_CHECKING:
@@ -181,6 +180,8 @@ class LocalStore(ObjectStore):
         super().__init__(f"file://{self._root}")
 
     def _open(self) -> Backend:
+        from ._local import LocalFolder  # noqa: PLC0415 -- its locks are those of POSIX, which other stores do without
+
         return LocalFolder(self._root, create=self._create)
 
 
@@ -214,8 +215,8 @@ class S3Store(ObjectStore):
         secret_access_key: goes with the access key.
         session_token: goes with temporary keys.
         prefix: everything is below this folder of the bucket.
-        patience: seconds during which a request that fails is tried again, once the store has answered before.
-        timeout: seconds that a single request may take.
+        patience_seconds: during which a request that fails is tried again, once the store has answered before.
+        timeout_seconds: how long a single request may take.
 
     """
 
@@ -230,10 +231,10 @@ class S3Store(ObjectStore):
         secret_access_key: str | Secret | None = None,
         session_token: str | Secret | None = None,
         prefix: str = "",
-        patience: float = 60,
-        timeout: float = 300,
+        patience_seconds: float = 60,
+        timeout_seconds: float = 300,
     ) -> None:
-        wrong = _wrong_with(bucket, endpoint, patience, timeout)
+        wrong = _wrong_with(bucket, endpoint, patience_seconds, timeout_seconds)
         if (access_key_id is None) != (secret_access_key is None):
             wrong.append("access_key_id and secret_access_key go together")
         if wrong:
@@ -243,12 +244,12 @@ class S3Store(ObjectStore):
         self._path_style = endpoint is not None if path_style is None else path_style
         self._access_key_id = access_key_id
         self._secret_access_key, self._session_token = as_secret(secret_access_key), as_secret(session_token)
-        self._patience, self._timeout = patience, timeout
+        self._patience_seconds, self._timeout_seconds = patience_seconds, timeout_seconds
 
     def _open(self) -> Backend:
         # A store that does not answer is told within seconds; one that has answered is given time.
-        quick, patient = self._inner(3, min(4, self._patience)), self._inner(10, self._patience)
-        return Remote(f"s3://{self._bucket}", quick, patient)
+        quick, patient = self._inner(3, min(4, self._patience_seconds)), self._inner(10, self._patience_seconds)
+        return Remote(f"s3://{self._bucket}", quick, patient, self._address())
 
     def _inner(self, retries: int, seconds: float) -> ObstoreS3:
         return ObstoreS3(
@@ -261,7 +262,7 @@ class S3Store(ObjectStore):
             client_options={
                 "allow_http": (self._endpoint or "").startswith("http://"),
                 "connect_timeout": timedelta(seconds=3),
-                "timeout": timedelta(seconds=self._timeout),
+                "timeout": timedelta(seconds=self._timeout_seconds),
             },
             retry_config={
                 "max_retries": retries,
@@ -306,8 +307,8 @@ class MinioStore(S3Store):
         *,
         region: str = "us-east-1",
         prefix: str = "",
-        patience: float = 60,
-        timeout: float = 300,
+        patience_seconds: float = 60,
+        timeout_seconds: float = 300,
     ) -> None:
         super().__init__(
             bucket,
@@ -317,8 +318,8 @@ class MinioStore(S3Store):
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
             prefix=prefix,
-            patience=patience,
-            timeout=timeout,
+            patience_seconds=patience_seconds,
+            timeout_seconds=timeout_seconds,
         )
 
 
@@ -367,7 +368,7 @@ def _s3_from_environment(bucket: str, prefix: str) -> S3Store:
     )
 
 
-def _wrong_with(bucket: str, endpoint: str | None, patience: float, timeout: float) -> list[str]:
+def _wrong_with(bucket: str, endpoint: str | None, patience_seconds: float, timeout_seconds: float) -> list[str]:
     wrong = []
     if not bucket or "/" in bucket:
         wrong.append("the bucket's name is empty or has a slash")
@@ -375,6 +376,6 @@ def _wrong_with(bucket: str, endpoint: str | None, patience: float, timeout: flo
         wrong.append("the endpoint has credentials in it")
     elif endpoint is not None and not endpoint.startswith(("http://", "https://")):
         wrong.append(f"the endpoint {endpoint!r} does not begin with http:// or https://")
-    if patience <= 0 or timeout <= 0:
-        wrong.append("patience and timeout must be more than 0 seconds")
+    if patience_seconds <= 0 or timeout_seconds <= 0:
+        wrong.append("patience_seconds and timeout_seconds must be more than 0 seconds")
     return wrong

@@ -23,9 +23,8 @@ class PostgresClient:
     """A description of a database and of how to talk to it; picklable, holding no connection.
 
     `url` is a libpq URI (`postgresql://user:password@host:5432/database?sslmode=require`) or a `key=value` string; what
-    it leaves out comes from libpq's own environment variables and ~/.pgpass. Times are seconds; None leaves
-    `statement_timeout` and `lock_timeout` to the server. Connecting is tried once; libpq counts its time in whole
-    seconds and gives each address two at least.
+    it leaves out comes from libpq's own environment variables and ~/.pgpass. None leaves statement and lock timeouts to
+    the server. Connecting is tried once; libpq counts its time in whole seconds and gives each address two at least.
     """
 
     def __init__(
@@ -33,16 +32,16 @@ class PostgresClient:
         url: str | Secret,
         *,
         application_name: str = "de-classes",
-        connect_timeout: float = 10.0,
-        statement_timeout: float | None = None,
-        lock_timeout: float | None = None,
+        connect_timeout_seconds: float = 10.0,
+        statement_timeout_seconds: float | None = None,
+        lock_timeout_seconds: float | None = None,
     ) -> None:
         wrong = [
             f"{name}={value!r} (must be above 0)"
             for name, value in (
-                ("connect_timeout", connect_timeout),
-                ("statement_timeout", statement_timeout),
-                ("lock_timeout", lock_timeout),
+                ("connect_timeout_seconds", connect_timeout_seconds),
+                ("statement_timeout_seconds", statement_timeout_seconds),
+                ("lock_timeout_seconds", lock_timeout_seconds),
             )
             if value is not None and value <= 0
         ]
@@ -53,9 +52,9 @@ class PostgresClient:
         self._url = Secret(url) if isinstance(url, str) else url
         self._shown = _masked(url) if isinstance(url, str) else repr(url)
         self.application_name = application_name
-        self.connect_timeout = connect_timeout
-        self.statement_timeout = statement_timeout
-        self.lock_timeout = lock_timeout
+        self.connect_timeout_seconds = connect_timeout_seconds
+        self.statement_timeout_seconds = statement_timeout_seconds
+        self.lock_timeout_seconds = lock_timeout_seconds
 
     def __repr__(self) -> str:
         return f"PostgresClient({self._shown!r})"
@@ -79,7 +78,7 @@ class PostgresClient:
             raise ConfigurationError(
                 repr(self), "the URL is not one of libpq's", "postgresql://user:password@host/database"
             )
-        timeout = max(1, round(self.connect_timeout))
+        timeout = max(1, round(self.connect_timeout_seconds))
         return make_conninfo(url, application_name=self.application_name, connect_timeout=timeout)
 
     @property
@@ -87,10 +86,10 @@ class PostgresClient:
         """What every session begins with, so that values mean the same whatever the server's settings."""
         settings = ["SET TIME ZONE 'UTC'", "SET DateStyle TO 'ISO, YMD'", "SET IntervalStyle TO 'postgres'"]
         settings += ["SET client_encoding TO 'UTF8'", "SET extra_float_digits TO 1", "SET bytea_output TO 'hex'"]
-        if self.statement_timeout is not None:
-            settings.append(f"SET statement_timeout TO {max(1, round(self.statement_timeout * 1000))}")
-        if self.lock_timeout is not None:
-            settings.append(f"SET lock_timeout TO {max(1, round(self.lock_timeout * 1000))}")
+        if self.statement_timeout_seconds is not None:
+            settings.append(f"SET statement_timeout TO {max(1, round(self.statement_timeout_seconds * 1000))}")
+        if self.lock_timeout_seconds is not None:
+            settings.append(f"SET lock_timeout TO {max(1, round(self.lock_timeout_seconds * 1000))}")
         return settings
 
     @contextmanager
@@ -98,7 +97,7 @@ class PostgresClient:
         """Open a connection that begins transactions by itself; leaving it commits, or rolls back after an error.
 
         Raises:
-            PostgresUnreachable: nobody answers there within `connect_timeout`.
+            PostgresUnreachable: nobody answers there within `connect_timeout_seconds`.
             PostgresLoginFailed: the server does not accept user, password or database.
 
         """

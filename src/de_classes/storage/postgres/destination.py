@@ -248,7 +248,7 @@ class PostgresLoad:
 
     def _was_committed(self, commit_id: str, backend: _Backend) -> bool:
         """Look over a new connection whether a commit whose answer was lost took place."""
-        deadline = time.monotonic() + self.destination.client.connect_timeout
+        deadline = time.monotonic() + self.destination.client.connect_timeout_seconds
         while True:
             try:
                 with self.destination.client.connect() as connection:

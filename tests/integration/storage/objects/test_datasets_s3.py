@@ -75,7 +75,7 @@ class TestSourceContractOnS3(SourceContract):
 @pytest.mark.parametrize("times", [1, 100])
 def test_a_lost_answer_to_the_commit_is_looked_up(s3_server: S3Server, s3_store: ObjectStore, times: int) -> None:
     """A commit whose answer is lost, once or for good, counts if it is there, and is there once."""
-    store = s3_server.store(s3_store.url.removeprefix("s3://"), patience=0.5)
+    store = s3_server.store(s3_store.url.removeprefix("s3://"), patience_seconds=0.5)
     destination = DatasetDestination(store, "lake")
     loaded(destination, some(1))
     left = s3_server.losing_answers("PUT", "_commits", times=times)
@@ -91,7 +91,7 @@ def test_a_lost_answer_to_the_commit_is_looked_up(s3_server: S3Server, s3_store:
 
 def test_a_commit_that_never_arrived_is_told(s3_server: S3Server, s3_store: ObjectStore) -> None:
     """A commit that the server refuses is an error, shows nothing, and can be made again by the same load."""
-    store = s3_server.store(s3_store.url.removeprefix("s3://"), patience=0.5)
+    store = s3_server.store(s3_store.url.removeprefix("s3://"), patience_seconds=0.5)
     destination = DatasetDestination(store, "lake")
     with destination.begin("p", ORDERS, Mode.APPEND) as load:
         receipts = written(load, some(1))

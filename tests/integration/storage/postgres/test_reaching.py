@@ -99,7 +99,7 @@ def test_a_server_that_never_answers_is_given_up() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        client = PostgresClient(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/db", connect_timeout=1)
+        client = PostgresClient(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/db", connect_timeout_seconds=1)
         began = time.monotonic()
         with pytest.raises(PostgresUnreachable):
             client.run("SELECT 1")
@@ -108,7 +108,7 @@ def test_a_server_that_never_answers_is_given_up() -> None:
 
 def test_timeouts_are_the_clients(postgres_url: str) -> None:
     """statement_timeout ends what takes too long, in every kind of connection."""
-    client = PostgresClient(postgres_url, statement_timeout=0.05)
+    client = PostgresClient(postgres_url, statement_timeout_seconds=0.05)
     with pytest.raises(PostgresError, match="statement_timeout") as told:
         client.run("SELECT pg_sleep(10)")
     assert told.value.sqlstate == "57014"

@@ -91,7 +91,7 @@ def test_all_splits_see_one_snapshot(client: PostgresClient) -> None:
         ids = [split.id for split in plan.splits]
         client.run("INSERT INTO t SELECT 1 FROM generate_series(1, 5000)")
         client.run("DELETE FROM t WHERE n > 2500")
-        impatient = PostgresClient(client.conninfo, lock_timeout=0.05)
+        impatient = PostgresClient(client.conninfo, lock_timeout_seconds=0.05)
         with pytest.raises(PostgresError, match="lock") as told:
             impatient.run("TRUNCATE t")
         assert told.value.sqlstate == "55P03"
@@ -107,7 +107,7 @@ def test_what_a_query_reads_is_not_emptied_under_it(client: PostgresClient, made
     client.run("CREATE TABLE t AS SELECT 1 AS n; CREATE VIEW v AS SELECT n FROM t")
     source = PostgresSource(client, queries={"q": made})
     with source.plan(source.streams()[0], None) as plan:
-        impatient = PostgresClient(client.conninfo, lock_timeout=0.05)
+        impatient = PostgresClient(client.conninfo, lock_timeout_seconds=0.05)
         with pytest.raises(PostgresError, match="lock"):
             impatient.run("TRUNCATE t")
         (split,) = plan.splits

@@ -67,7 +67,7 @@ def test_secrets_are_not_shown() -> None:
 def test_all_that_is_wrong_is_told_at_once() -> None:
     """A constructor names every argument that cannot be."""
     with pytest.raises(ConfigurationError) as caught:
-        S3Store("a/b", endpoint="localhost:9000", access_key_id="x", patience=0)
+        S3Store("a/b", endpoint="localhost:9000", access_key_id="x", patience_seconds=0)
     for part in ("bucket", "localhost:9000", "secret_access_key", "patience"):
         assert part in str(caught.value)
 

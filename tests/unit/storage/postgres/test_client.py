@@ -41,7 +41,7 @@ def test_a_secret_url_is_not_looked_at() -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     """Wrong arguments are told together, and a wrong URL without its password."""
     with pytest.raises(ConfigurationError) as told:
-        PostgresClient("mysql://ann:sesame@db", connect_timeout=0, lock_timeout=-1)
+        PostgresClient("mysql://ann:sesame@db", connect_timeout_seconds=0, lock_timeout_seconds=-1)
     message = str(told.value)
     assert "connect_timeout" in message
     assert "lock_timeout" in message
