@@ -8,6 +8,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from de_classes.cli.tour import main
+from de_classes.utils.memory import give_memory_back
 
 if __name__ == "__main__":
+    give_memory_back()
     sys.exit(main())

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Retried
-from de_classes.utils.memory import give_memory_back
 from de_classes.utils.progress import ProgressDisplay
 from de_classes.utils.workflow_log import WorkflowLog
 
@@ -40,7 +39,6 @@ def take(options: TourOptions, *, as_json: bool = False, log: Path | None = None
 
     """
     began = time.perf_counter()
-    give_memory_back()
     with exclusive(options.folder):
         shop = settle(options)
         with open_world(options, shop) as world:
