@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from de_classes.testing.faults import read_log
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,10 +32,11 @@ class Tour:
         main = str(ROOT / "src" / "main.py")
         return [sys.executable, "-W", "error", main, "--folder", str(self.folder), *self.options, *arguments]
 
-    def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, expect: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         done = subprocess.run(
             self.command(*arguments),
+            cwd=cwd,
             env={**os.environ, **self.env},
             capture_output=True,
             text=True,
@@ -47,6 +51,14 @@ class Tour:
         found: dict[str, Any] = json.loads(self.run("--json", *arguments).stdout)
         assert found["holds"] is True
         return found
+
+
+def wait_for(log: Path, point: str, times: int = 1) -> None:
+    """Wait until a process has reached a point so often."""
+    deadline = time.monotonic() + 60
+    while read_log(log).count(point) < times:
+        assert time.monotonic() < deadline, f"{point} was not reached"
+        time.sleep(0.01)
 
 
 def rows(result: dict[str, Any]) -> dict[str, int]:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from de_classes.cli.tour.options import TourOptions
-from de_classes.cli.tour.state import settle
+from de_classes.cli.tour.state import keep, settle
 from de_classes.pipelines import ArrowSource, Pipeline
 from de_classes.storage.objects import Dataset, DatasetDestination, LocalStore
-from de_classes.testing.faults import fault_environment, read_log
-from tests.integration.cli.conftest import ROOT, Tour, rows
+from de_classes.testing.faults import fault_environment
+from tests.integration.cli.conftest import ROOT, Tour, rows, wait_for
 
 if TYPE_CHECKING:
     from de_classes.testing.s3 import S3Server
 
-LOADED = ("shop_to_lake", "lake_to_warehouse", "daily_revenue")
+LOADED = ("shop_to_lake", "lake_to_warehouse", "lines_to_revenue")
 
 
 def test_takes_everything_once_and_then_only_what_is_new(tour: Tour) -> None:
@@ -44,13 +43,32 @@ def test_survives_the_troubles_of_the_api(tour: Tour) -> None:
 
 def test_with_nothing_given_it_starts_everything_itself(tmp_path: Path) -> None:
     """Without any server it brings a database, tells where things lie, and its three commands show them."""
-    tour = Tour(tmp_path / "a folder with spaces")
-    told = tour.run("--orders", "300").stdout
+    tour = Tour(tmp_path / "a 'folder' with spaces")
+    told = tour.run("--orders", "300", cwd=tmp_path).stdout
     assert "shop = lake = warehouse = mirror" in told
-    commands = tour.result()["look"]
+    look_at(tour.result()["look"])
+
+
+@pytest.mark.parametrize("password", ["", ":hush"])
+def test_the_commands_work_from_anywhere(tmp_path: Path, postgres_url: str, password: str) -> None:
+    """Given a database and a relative folder, the commands hold when pasted elsewhere; a password is in no file."""
+    url = postgres_url.replace("postgres@", f"postgres{password}@")
+    tour = Tour(Path("tour"), ["--postgres-url", url, "--store-url", "my store"])
+    told = tour.run("--orders", "300", cwd=tmp_path).stdout
+    assert ("export DE_CLASSES_POSTGRES_URL='postgresql://postgres:***@" in told) == bool(password)
+    commands = [line.strip() for line in told.splitlines() if "/look/" in line]
+    look_at(commands, {"DE_CLASSES_POSTGRES_URL": url} if password else {})
+    assert not any("hush" in file.read_text() for file in (tmp_path / "tour" / "look").iterdir())
+
+
+def look_at(commands: list[str], env: Mapping[str, str] | None = None) -> None:
+    """Paste the three commands in another folder; each must show something."""
     assert len(commands) == 3
+    env = {**os.environ, **(env or {})}
     for command in commands:
-        looked = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)
+        looked = subprocess.run(
+            command, shell=True, cwd="/", env=env, capture_output=True, text=True, check=False, timeout=60
+        )
         assert looked.returncode == 0, looked.stderr
         assert looked.stdout.strip() not in {"", "[]", "None"}
 
@@ -66,7 +84,7 @@ def test_works_on_s3(tmp_path: Path, postgres_url: str, s3_server: S3Server) -> 
     tour = Tour(tmp_path / "tour", ["--postgres-url", postgres_url, "--store-url", "s3://tour/of/mine"], env)
     tour.result("--orders", "300")
     tour.result("--days", "1")
-    assert any(info.key.startswith("of/mine/lake/orders/_commits/") for info in store.list())
+    assert any(info.key.startswith("of/mine/de-classes-tour/lake/orders/_commits/") for info in store.list())
 
 
 def test_fresh_forgets_the_shop_and_what_was_moved(tour: Tour) -> None:
@@ -80,7 +98,7 @@ def test_fresh_forgets_the_shop_and_what_was_moved(tour: Tour) -> None:
 def test_fresh_that_was_killed_is_finished_by_the_next_tour(tour: Tour) -> None:
     """When a tour dies between taking another shop and forgetting the old one, the next one forgets it."""
     tour.result("--orders", "200")
-    settle(TourOptions(tour.folder, orders=300, fresh=True))
+    keep(tour.folder, settle(TourOptions(tour.folder, orders=300, fresh=True)))
     assert tour.result()["proof"]["orders"]["mirror"]["rows"] == 300
 
 
@@ -97,7 +115,13 @@ def test_a_row_that_is_twice_in_the_lake_breaks_the_proof(tour: Tour) -> None:
     ("arguments", "told"),
     [
         (["--orders", "0"], "--orders 0"),
+        (["--seed", "-1"], "--seed -1"),
         (["--days", "-1"], "--days -1"),
+        (["--days", "100000000"], "up to day 365"),
+        (["--postgres-url", ""], "--postgres-url is empty"),
+        (["--store-url", ""], "--store-url is empty"),
+        (["--store-url", str(ROOT / "Makefile")], "it is a file, not a folder"),
+        (["--store-url", "/dev/null/store"], "Not a directory"),
         (["--orders", "many"], "'--orders': Input should be a valid integer"),
         (["--order", "5"], "--order"),
         (["--store-url", "ftp://somewhere"], "ftp://somewhere"),
@@ -153,31 +177,9 @@ def test_two_tours_in_one_folder_do_not_meet(tour: Tour) -> None:
     log = tour.folder.parent / "reached"
     env = {**os.environ, **fault_environment(log=log)}
     with subprocess.Popen(tour.command("--orders", "20000"), env=env, stdout=-3, stderr=-3) as running:
-        _wait_for(log, "api.page.read")
+        wait_for(log, "api.page.read")
         assert "is running already" in tour.run(expect=2).stderr
         assert running.wait(120) == 0
-
-
-def test_ctrl_c_says_that_nothing_is_lost(tour: Tour) -> None:
-    """An interrupted tour ends at once with 130 and one line; the next one ends with the same proof."""
-    log = tour.folder.parent / "reached"
-    env = {**os.environ, **fault_environment(log=log)}
-    running = subprocess.Popen(tour.command("--orders", "30000"), env=env, stdout=-3, stderr=subprocess.PIPE, text=True)
-    _wait_for(log, "api.page.read", times=5)
-    running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
-    assert running.returncode == 130, told
-    assert "Interrupted" in told
-    assert "Traceback" not in told
-    tour.result()
-
-
-def _wait_for(log: Path, point: str, times: int = 1) -> None:
-    """Wait until a process has reached a point so often."""
-    deadline = time.monotonic() + 60
-    while read_log(log).count(point) < times:
-        assert time.monotonic() < deadline, f"{point} was not reached"
-        time.sleep(0.01)
 
 
 def test_help_shows_examples(tmp_path: Path) -> None:

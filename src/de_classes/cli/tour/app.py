@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from de_classes.errors import DeClassesError
 
 from .options import TourOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["main"]
 
@@ -25,9 +29,6 @@ python src/main.py --orders 1000000 --fresh   - begin anew with a larger shop
 python src/main.py --postgres-url postgresql://user:password@host/db --store-url s3://bucket/prefix   - on yours
 """
 
-INTERRUPTED = 130
-"""What shells give for a command that Ctrl-C ended: 128 and the number of SIGINT."""
-
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -38,7 +39,12 @@ def tour(  # noqa: PLR0913 -- a command line has as many options as it has
     seed: Annotated[
         int | None, typer.Option(help="What the shop's data and its troubles follow from.  [default: 1]")
     ] = None,
-    days: Annotated[int, typer.Option(help="Let so many days pass in the shop before the tour.")] = 0,
+    days: Annotated[
+        int,
+        typer.Option(
+            help="Let so many days pass in the shop first; a run that is given this again lets them pass again."
+        ),
+    ] = 0,
     postgres_url: Annotated[
         str | None,
         typer.Option(
@@ -50,27 +56,47 @@ def tour(  # noqa: PLR0913 -- a command line has as many options as it has
         typer.Option(help="s3://bucket/prefix (keys and endpoint from AWS_* variables) or a folder."),
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where the tour keeps what it starts.")] = Path(".de-classes/tour"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier tours moved, and begin anew.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Remove what earlier tours moved, there and here, and begin anew.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     log: Annotated[Path | None, typer.Option(help="Write the workflow log here, one JSON object a line.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Move a small shop's tables from its API to Parquet, to PostgreSQL, through SQL and back to Parquet, and prove it.
 
-    Each run takes only what is new, whenever the last one ended and however.
+    Each run takes from the API and from the lake only what is new, whenever the last one ended and however; the mirror
+    of the warehouse is written whole each time.
     """
-    try:
-        options = TourOptions(folder, orders, seed, days, postgres_url, store_url, fresh)
-        from .tour import take  # noqa: PLC0415 -- --help and mistakes need not wait for the libraries
+    with _errors_told(as_json=as_json, debug=debug):
+        _take(TourOptions(folder, orders, seed, days, postgres_url, store_url, fresh), log, as_json=as_json)
 
-        take(options, as_json=as_json, log=log)
-    except KeyboardInterrupt:
-        typer.echo("\nInterrupted. Nothing is half done: run it again, and it goes on from here.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+
+def _take(options: TourOptions, log: Path | None, *, as_json: bool) -> None:
+    from .report import show, show_json  # noqa: PLC0415 -- --help and mistakes need not wait for the libraries
+    from .tour import take  # noqa: PLC0415 -- likewise
+
+    report = take(options, log=log)
+    (show_json if as_json else show)(report)
+    if not report.proof.holds:
+        # The report has been given, so the error is told to people only.
+        with _errors_told(as_json=False, debug=False):
+            report.proof.check()
+
+
+@contextmanager
+def _errors_told(*, as_json: bool, debug: bool) -> Iterator[None]:
+    """Tell an error on standard error, and on standard output where a program waits for JSON."""
+    try:
+        yield
     except DeClassesError as error:
         if debug:
             raise
         typer.echo(f"Error: {error}", err=True)
+        if as_json:
+            from .report import show_error  # noqa: PLC0415 -- as above
+
+            show_error(error)
         raise typer.Exit(error.exit_code) from None
 
 

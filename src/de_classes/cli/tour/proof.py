@@ -23,7 +23,7 @@ from de_classes.transforms import apply
 from de_classes.utils.checksum import TableChecksum, checksum
 
 from .steps import CUSTOMERS_TO_LAKE, KEYS, LINES_TO_WAREHOUSE, ORDERS_TO_LAKE, ORDERS_TO_WAREHOUSE
-from .world import LAKE, MIRROR, SCHEMA
+from .world import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,6 +56,11 @@ class Proof:
 
     hops: Sequence[Hop]
 
+    @property
+    def holds(self) -> bool:
+        """Whether all of them hold."""
+        return all(hop.holds for hop in self.hops)
+
     def check(self) -> None:
         """Raise unless every hop holds.
 
@@ -79,7 +84,7 @@ class Proof:
 def prove(world: World, state: ShopState) -> Proof:
     """Ask the shop for the truth, and read every place back."""
     shop = Shop(state.orders, seed=state.seed, day=state.day)
-    lake, mirror = DatasetSource(world.store, LAKE), DatasetSource(world.store, MIRROR)
+    lake, mirror = DatasetSource(world.store, world.lake), DatasetSource(world.store, world.mirror)
     warehouse = PostgresSource(world.postgres, tables=[f"{SCHEMA}.{table}" for table in KEYS])
     expected = _Orders()
     for batch in shop.orders():

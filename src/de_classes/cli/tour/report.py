@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import shlex
+import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from .world import LAKE, MIRROR, SCHEMA
+from de_classes.errors import DeClassesError
+
+from .look import ENVIRONMENT, needs_environment
+from .world import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from de_classes.pipelines import RunReport
 
     from .options import TourOptions
     from .proof import Proof
     from .state import ShopState
+    from .world import World
 
-__all__ = ["Finished", "TourReport", "show", "show_json"]
-
-SOURCES = Path(__file__).resolve().parents[3]
-"""What must be on Python's path to try the commands, installed or not."""
+__all__ = ["Finished", "TourReport", "show", "show_error", "show_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,9 @@ class TourReport:
     shop: ShopState
     finished: Sequence[Finished]
     proof: Proof
-    store_url: str
+    world: World
+    look: Sequence[str]
+    """Commands that look at the results."""
     seconds: float
     peak_bytes: int
 
@@ -70,65 +72,42 @@ class TourReport:
                 hop.table: {"holds": hop.holds, **{place: found.to_json() for place, found in hop.places.items()}}
                 for hop in self.proof.hops
             },
-            "holds": all(hop.holds for hop in self.proof.hops),
+            "holds": self.proof.holds,
             "seconds": round(self.seconds, 3),
             "peak_bytes": self.peak_bytes,
             "results": self.places(),
-            "look": self.commands(),
+            "look": self.look,
         }
 
     def places(self) -> dict[str, str]:
         """Where the results lie."""
+        store = self.world.store.url
         return {
-            "lake": f"{self.store_url}/{LAKE}",
+            "lake": f"{store}/{self.world.lake}",
             "warehouse": f"schema {SCHEMA} of "
             + ("the database given" if self.options.postgres_url else f"the one in {self.options.folder}/postgres"),
-            "mirror": f"{self.store_url}/{MIRROR}",
+            "mirror": f"{store}/{self.world.mirror}",
         }
-
-    def commands(self) -> list[str]:
-        """Shell commands that look at them."""
-        store = _literal(self.options.store_url or str(self.options.folder / "store"))
-        sql = f"SELECT * FROM {SCHEMA}.daily_revenue ORDER BY day DESC, currency LIMIT 5"
-        return [
-            _python(
-                "import pyarrow",
-                "from de_classes.storage.objects import Dataset, open_store",
-                f'revenue = pyarrow.table(Dataset(open_store({store}), "{MIRROR}/daily_revenue"))',
-                "print(revenue.slice(0, 5).to_pylist())",
-            ),
-            _python(*self._asking(sql)),
-            _python(
-                "from de_classes.storage.objects import Dataset, open_store",
-                f'print(Dataset(open_store({store}), "{LAKE}/orders").log.newest().pipelines)',
-            ),
-        ]
-
-    def _asking(self, sql: str) -> list[str]:
-        client = "from de_classes.storage.postgres import PostgresClient"
-        if self.options.postgres_url:
-            # The URL may hold a password, so it is not printed.
-            return [
-                "import os",
-                client,
-                f'print(PostgresClient(os.environ["DE_CLASSES_POSTGRES_URL"]).fetch({_literal(sql)}))',
-            ]
-        folder = _literal(str(self.options.folder / "postgres"))
-        return [
-            client,
-            "from de_classes.testing.postgres import EmbeddedPostgres",
-            f"with EmbeddedPostgres({folder}) as server: print(PostgresClient(server.url).fetch({_literal(sql)}))",
-        ]
 
 
 def show_json(report: TourReport) -> None:
     """Print the report as one JSON object."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(report.to_json()), indent=2).decode() + "\n")
+    _print_json(report.to_json())
+
+
+def show_error(error: DeClassesError) -> None:
+    """Print, as one JSON object, why there is no report."""
+    told = {"kind": type(error).__name__, "subject": error.subject, "fact": error.fact, "remedy": error.remedy}
+    _print_json({"holds": False, "error": told})
 
 
 def show(report: TourReport) -> None:
     """Print the report for people."""
-    console = Console(highlight=False)
+    with _to_standard_output():
+        _tell(report, Console(highlight=False))
+
+
+def _tell(report: TourReport, console: Console) -> None:
     console.print(_pipelines(report))
     console.print(_proof(report))
     shop = report.shop
@@ -140,15 +119,42 @@ def show(report: TourReport) -> None:
     for place, where in report.places().items():
         console.print(f"  {place:<10} {where}", soft_wrap=True, markup=False)
     console.print("\nTo look at them:")
-    for command in report.commands():
+    if needs_environment(report.options):
+        url = f"export {ENVIRONMENT}='{report.world.postgres.address}'  # with your password for ***"
+        console.print(f"  {url}", soft_wrap=True, markup=False)
+    for command in report.look:
         console.print(f"  {command}", soft_wrap=True, markup=False)
-    console.print("\nRun it again: only what is new is taken. With --days 1 a day passes in the shop first.")
+    console.print(
+        "\nRun it again: the shop and the lake give only what is new, and the mirror is written anew. "
+        "With --days 1 a day passes in the shop first.",
+        soft_wrap=True,
+    )
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    with _to_standard_output():
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n")
+
+
+@contextmanager
+def _to_standard_output() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise DeClassesError(
+            "standard output",
+            f"the report cannot be written: {error.strerror}",
+            "The tour itself is over, and what it moved is in place; run it again for a report.",
+        ) from error
 
 
 def _pipelines(report: TourReport) -> Table:
     table = Table(title="Pipelines", title_justify="left")
-    table.add_column("pipeline")
-    for name in ("rows", "bytes", "seconds", "retries survived"):
+    table.add_column("pipeline", no_wrap=True)
+    for name in ("rows moved", "bytes", "seconds", "retries survived"):
         table.add_column(name, justify="right")
     for done in report.finished:
         run = done.run
@@ -158,7 +164,7 @@ def _pipelines(report: TourReport) -> Table:
 
 def _proof(report: TourReport) -> Table:
     table = Table(title="Proof: the same rows with the same values at every place", title_justify="left")
-    table.add_column("table")
+    table.add_column("table", no_wrap=True)
     table.add_column("rows", justify="right")
     table.add_column("checksum")
     table.add_column("places")
@@ -168,14 +174,3 @@ def _proof(report: TourReport) -> Table:
             mark = " = ".join(places) if hop.holds else ", ".join(places) + "  DIFFERS"
             table.add_row(hop.table, f"{found.rows:,}", str(found)[:12], mark)
     return table
-
-
-def _literal(text: str) -> str:
-    """A Python string in double quotes, which stay as they are between a shell's single ones."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _python(*lines: str) -> str:
-    # A compound statement cannot follow a semicolon.
-    text = ("\n" if any(line.startswith("with ") for line in lines) else "; ").join(lines)
-    return f"PYTHONPATH={shlex.quote(str(SOURCES))} {shlex.quote(sys.executable)} -c {shlex.quote(text)}"

@@ -16,7 +16,7 @@ from de_classes.testing.shop import shop_client, shop_resources
 from de_classes.transforms import Derive, Select
 from de_classes.utils.retry import RetryPolicy
 
-from .world import LAKE, MIRROR, SCHEMA
+from .world import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CUSTOMERS_TO_LAKE",
+    "DATASETS",
     "KEYS",
     "LINES_TO_WAREHOUSE",
     "ORDERS_TO_LAKE",
@@ -42,6 +43,9 @@ KEYS = {
     "order_lines": ["order_id", "line"],
     "daily_revenue": ["day", "currency"],
 }
+
+DATASETS = frozenset({"shop_to_lake", "warehouse_to_mirror"})
+"""The pipelines that write to the store."""
 
 CUSTOMER_COLUMNS = ("id", "name", "email", "birthday", "newsletter", "points")
 ORDER_COLUMNS = (
@@ -101,7 +105,7 @@ DAILY_REVENUE = (
 )
 
 
-def pipelines(world: World, observers: Sequence[Observer]) -> Sequence[Pipeline]:
+def pipelines(world: World, api_url: str, observers: Sequence[Observer]) -> Sequence[Pipeline]:
     """The pipelines in their order; the observers are told of the API client's retries, too."""
 
     def tell(event: object) -> None:
@@ -109,27 +113,27 @@ def pipelines(world: World, observers: Sequence[Observer]) -> Sequence[Pipeline]
             observer(event)  # type: ignore[arg-type]
 
     # The shop is next door, and its troubles are over in a moment.
-    client = shop_client(world.api_url, observer=tell, retry=RetryPolicy(wait_seconds=0.05))
+    client = shop_client(api_url, observer=tell, retry=RetryPolicy(wait_seconds=0.05))
     warehouse = PostgresDestination(world.postgres, schema=SCHEMA, state_schema=SCHEMA)
     return (
         EtlPipeline(
             "shop_to_lake",
             ApiSource(client, shop_resources()),
-            DatasetDestination(world.store, LAKE),
+            DatasetDestination(world.store, world.lake),
             routes=[Route("customers", transforms=CUSTOMERS_TO_LAKE), Route("orders", transforms=ORDERS_TO_LAKE)],
         ),
         ObjectStoreToPostgres(
             world.store,
             world.postgres,
             name="lake_to_warehouse",
-            prefix=LAKE,
+            prefix=world.lake,
             schema=SCHEMA,
             state_schema=SCHEMA,
             routes=["customers", Route("orders", transforms=ORDERS_TO_WAREHOUSE)],
         ),
         EltPipeline(
-            "daily_revenue",
-            DatasetSource(world.store, LAKE),
+            "lines_to_revenue",
+            DatasetSource(world.store, world.lake),
             warehouse,
             routes=[
                 Route("orders", into="order_lines", transforms=LINES_TO_WAREHOUSE, primary_key=("order_id", "line"))
@@ -142,6 +146,6 @@ def pipelines(world: World, observers: Sequence[Observer]) -> Sequence[Pipeline]
             world.store,
             name="warehouse_to_mirror",
             tables=[f"{SCHEMA}.{table}" for table in KEYS],
-            prefix=MIRROR,
+            prefix=world.mirror,
         ),
     )

@@ -6,64 +6,92 @@ import resource
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Retried
 from de_classes.utils.progress import ProgressDisplay
 from de_classes.utils.workflow_log import WorkflowLog
 
+from .claims import Claim, clear, look
+from .look import write_programs
 from .proof import prove
-from .report import Finished, TourReport, show, show_json
-from .state import exclusive, settle
+from .report import Finished, TourReport
+from .state import advanced, exclusive, keep, settle
 from .steps import pipelines
-from .world import open_world
+from .world import open_shop, open_world
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from de_classes.contracts import Event, Observer
 
     from .options import TourOptions
+    from .state import ShopState
     from .world import World
 
 __all__ = ["take"]
 
 
-def take(options: TourOptions, *, as_json: bool = False, log: Path | None = None) -> None:
-    """Take the tour and print what came of it.
+def take(options: TourOptions, *, log: Path | None = None) -> TourReport:
+    """Take the tour; the report tells whether the proof holds.
 
     Raises:
-        ProofFailed: two places do not hold the same.
+        ProofFailed: a place holds what can have come from no run.
         DeClassesError: a pipeline failed.
 
     """
     began = time.perf_counter()
     with exclusive(options.folder):
         shop = settle(options)
-        with open_world(options, shop) as world:
-            finished = _run(world, log)
+        with open_world(options) as world:
+            shop = _begun(options, shop, world)
+            with open_shop(shop) as api_url:
+                finished = _run(world, api_url, log)
             proof = prove(world, shop)
-    report = TourReport(options, shop, finished, proof, world.store.url, time.perf_counter() - began, _peak_bytes())
-    (show_json if as_json else show)(report)
-    proof.check()
+        look_at = write_programs(options)
+    return TourReport(options, shop, finished, proof, world, look_at, time.perf_counter() - began, _peak_bytes())
 
 
-def _run(world: World, log: Path | None) -> list[Finished]:
-    finished = []
-    retries: Counter[type[Event]] = Counter()
+def _begun(options: TourOptions, shop: ShopState, world: World) -> ShopState:
+    """Let the days pass once it is certain that both ends answer and belong to this tour."""
+    claim = Claim(shop.tour, str(options.folder.resolve()))
+    look(world)
+    if not shop.clearing:
+        claim.refuse_others(world)
+    # Kept before anything is marked or removed, so that a run after a crash knows what is its own.
+    keep(options.folder, shop)
+    if shop.clearing:
+        clear(world)
+    claim.stake(world)
+    shop = advanced(shop, options.days)
+    keep(options.folder, shop)
+    return shop
+
+
+@contextmanager
+def _observers(log: Path | None) -> Iterator[tuple[list[Observer], Counter[type[Event]]]]:
+    """Whoever is told of events; and how many of each kind there were."""
+    counted: Counter[type[Event]] = Counter()
 
     def count(event: Event) -> None:
-        retries[type(event)] += 1
+        counted[type(event)] += 1
 
     with ExitStack() as displays:
         observers: list[Observer] = [displays.enter_context(ProgressDisplay()), count]
         if log is not None:
             observers.append(displays.enter_context(WorkflowLog(log)))
-        for pipeline in pipelines(world, observers):
-            before = retries[Retried]
+        yield observers, counted
+
+
+def _run(world: World, api_url: str, log: Path | None) -> list[Finished]:
+    finished = []
+    with _observers(log) as (observers, counted):
+        for pipeline in pipelines(world, api_url, observers):
+            before = counted[Retried]
             run = pipeline.run(observers=observers)
-            finished.append(Finished(run, retries[Retried] - before))
+            finished.append(Finished(run, counted[Retried] - before))
     return finished
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from de_classes.errors import ConfigurationError
 from de_classes.storage.objects import LocalStore, open_store
 from de_classes.storage.postgres import PostgresClient
 from de_classes.testing.postgres import EmbeddedPostgres
 from de_classes.testing.shop import ShopProcess
-
-from .state import cleared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from .options import TourOptions
     from .state import ShopState
 
-__all__ = ["LAKE", "MIRROR", "SCHEMA", "World", "open_world"]
-
-LAKE, MIRROR = "lake", "mirror"
-"""The folders of the store: what came from the API, and what came back from the warehouse."""
+__all__ = ["SCHEMA", "World", "open_shop", "open_world"]
 
 SCHEMA = "de_classes_tour"
 """The PostgreSQL schema of the tour's tables and of the bookkeeping that belongs to them."""
@@ -38,36 +35,42 @@ LOGIN_LASTS = "3"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where the tour takes place."""
+    """Where the tour's tables come to rest."""
 
-    api_url: str
     store: ObjectStore
+    lake: str
+    """The folder of the store for what came from the API."""
+    mirror: str
+    """The folder of the store for what came back from the warehouse."""
     postgres: PostgresClient
-    embedded: EmbeddedPostgres | None
-    """The database, if it was started for this tour and ends with it."""
 
 
 @contextmanager
-def open_world(options: TourOptions, shop: ShopState) -> Iterator[World]:
+def open_world(options: TourOptions) -> Iterator[World]:
     """Start what is not given; stop it afterwards."""
+    store = _store(options)
     with ExitStack() as parts:
-        store = open_store(options.store_url) if options.store_url else LocalStore(options.folder / "store")
-        embedded = None
         url = options.postgres_url
         if url is None:
-            embedded = parts.enter_context(EmbeddedPostgres(options.folder / "postgres"))
-            url = embedded.url
-        postgres = PostgresClient(url)
-        if shop.clearing:
-            _clear(store, postgres)
-            cleared(options, shop)
-        troubles = (*TROUBLES, "--trouble-seed", str(shop.seed), "--token-seconds", LOGIN_LASTS)
-        api = parts.enter_context(ShopProcess(shop.orders, seed=shop.seed, day=shop.day, options=troubles))
-        yield World(api.url, store, postgres, embedded)
+            url = parts.enter_context(EmbeddedPostgres(options.folder / "postgres")).url
+        yield World(store, options.lake, options.mirror, PostgresClient(url))
 
 
-def _clear(store: ObjectStore, postgres: PostgresClient) -> None:
-    """Remove what earlier tours left in both, and nothing else."""
-    postgres.run(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-    for folder in (LAKE, MIRROR):
-        store.delete(*[found.key for found in store.list(folder)])
+@contextmanager
+def open_shop(shop: ShopState) -> Iterator[str]:
+    """Start the shop, with its troubles; gives the URL of its API."""
+    troubles = (*TROUBLES, "--trouble-seed", str(shop.seed), "--token-seconds", LOGIN_LASTS)
+    with ShopProcess(shop.orders, seed=shop.seed, day=shop.day, options=troubles) as api:
+        yield api.url
+
+
+def _store(options: TourOptions) -> ObjectStore:
+    store = open_store(options.store_url) if options.store_url else LocalStore(options.folder / "store")
+    if isinstance(store, LocalStore):
+        root = Path(store.url.removeprefix("file://"))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fact = "it is a file, not a folder" if root.is_file() else error.strerror or str(error)
+            raise ConfigurationError(f"store {root}", fact, "Give another folder: --store-url elsewhere") from error
+    return store
