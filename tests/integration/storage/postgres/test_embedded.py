@@ -110,6 +110,49 @@ def test_the_last_of_two_owners_stops_the_server(folder: Path) -> None:
         PostgresClient(url).run("SELECT 1")
 
 
+@pytest.mark.parametrize("name", ['a "quoted" one', "$HOME", "`id`", "with, comma", "a'b\\c"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """What shells and libpq take for something else does no harm in a folder's name."""
+    for _ in range(2):
+        with EmbeddedPostgres(tmp_path / name) as server:
+            assert PostgresClient(server.url).fetch("SELECT 1") == [(1,)]
+    assert (tmp_path / name / "cluster").exists() or (tmp_path / name / "server").is_symlink()
+
+
+def test_a_line_break_in_a_folders_name_is_refused(tmp_path: Path) -> None:
+    """The one thing that the server's own files cannot hold is told."""
+    with pytest.raises(ConfigurationError, match="line break"), EmbeddedPostgres(tmp_path / "a\nb"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))", "File too large"),
+        ("settings['shared_buffers'] = 'plenty'", 'invalid value for parameter "shared_buffers": "plenty"'),
+    ],
+)
+def test_the_cause_is_told_when_it_does_not_start(tmp_path: Path, before: str, told: str) -> None:
+    """Of all that initdb, pg_ctl and the server say, the error names what went wrong and not what came last."""
+    program = f"""
+import sys
+from de_classes.testing.postgres import EmbeddedPostgres
+settings = {{}}
+{before}
+with EmbeddedPostgres(sys.argv[1], settings=settings):
+    pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "server")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "PostgresError: embedded PostgreSQL (" in done.stderr
+    assert told in done.stderr
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that the server's user cannot enter")
 def test_no_permission_is_widened_for_root(folder: Path) -> None:
     """In a folder of root's own, the server lives elsewhere behind a link; without the link that place is removed."""
