@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = ["PostgresClient"]
+
+_LAST_PORT = 65_535
 
 
 class PostgresClient:
@@ -47,6 +50,8 @@ class PostgresClient:
         ]
         if isinstance(url, str) and not _is_conninfo(url):
             wrong.append("the URL is not one of libpq's, such as postgresql://user:password@host:5432/database")
+        elif isinstance(url, str):
+            wrong += [f"the port {port!r} is none (1 to 65535)" for port in _wrong_ports(url)]
         if wrong:
             raise ConfigurationError("PostgresClient", "; ".join(wrong))
         self._url = Secret(url) if isinstance(url, str) else url
@@ -134,11 +139,24 @@ def _is_conninfo(url: str) -> bool:
     return True
 
 
+def _wrong_ports(url: str) -> list[str]:
+    """Of the ports, one for each host, those that cannot be; an empty one is the default."""
+    ports = str(conninfo_to_dict(url).get("port") or "").split(",")
+    return [port for port in ports if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT)]
+
+
 def _masked(url: str) -> str:
-    """The parts of a URL that may be seen, as a URL."""
+    """The parts of a URL that may be seen, as a URL that leads there."""
     parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
-    user = parts.get("user", "")
+    user, database = (quote(parts.get(name, ""), safe="") for name in ("user", "dbname"))
     secret = ":***" if parts.get("password") else ""
-    port = f":{parts['port']}" if "port" in parts else ""
     at = "@" if user or secret else ""
-    return f"postgresql://{user}{secret}{at}{parts.get('host', '')}{port}/{parts.get('dbname', '')}"
+    host, port = parts.get("host", ""), parts.get("port", "")
+    if host.startswith(("/", "@")) or "," in host:
+        # Sockets' folders, and several hosts, have their place behind the question mark.
+        query = "&".join(
+            f"{name}={quote(value, safe='/,')}" for name, value in (("host", host), ("port", port)) if value
+        )
+        return f"postgresql://{user}{secret}{at}/{database}?{query}"
+    host = f"[{host}]" if ":" in host else host
+    return f"postgresql://{user}{secret}{at}{host}{port and ':'}{port}/{database}"

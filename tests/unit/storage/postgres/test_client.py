@@ -5,6 +5,7 @@ import pickle
 import adbc_driver_manager
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from de_classes.configs.secrets import Secret
 from de_classes.errors import (
@@ -30,6 +31,30 @@ def test_a_client_is_a_picklable_description_without_a_password_to_see(url: str)
     assert "open sesame" in client.conninfo
     assert client == PostgresClient(url)
     assert hash(client) == hash(PostgresClient(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://postgres@/shop?host=%2Ftmp%2Fa%20b", "postgresql://postgres@/shop?host=/tmp/a%20b"),
+        ("host=/run/pg port=5433 password=x", "postgresql://:***@/?host=/run/pg&port=5433"),
+        ("postgresql://ann@one:1,two:2/shop", "postgresql://ann@/shop?host=one,two&port=1,2"),
+        ("host=::1 port=5433 user='a@b' dbname='s/t'", "postgresql://a%40b@[::1]:5433/s%2Ft"),
+    ],
+)
+def test_what_is_shown_is_a_url_that_leads_there(url: str, shown: str) -> None:
+    """Sockets, several hosts and odd names stand where libpq looks for them."""
+    client = PostgresClient(url)
+    assert client.address == shown
+    meant, said = (conninfo_to_dict(text) for text in (url, client.address))
+    assert {**said, "password": None} == {**meant, "password": None}
+
+
+@pytest.mark.parametrize("url", ["postgresql://h:abc/shop", "host=h port=0", "postgresql://a:1,b:99999/shop"])
+def test_a_port_that_is_none_is_a_mistake(url: str) -> None:
+    """It is told as such, before anybody looks for a host."""
+    with pytest.raises(ConfigurationError, match=r"the port '(abc|0|99999)' is none"):
+        PostgresClient(url)
 
 
 def test_a_secret_url_is_not_looked_at() -> None:
