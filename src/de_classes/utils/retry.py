@@ -1,8 +1,13 @@
-"""Trying again: how often, how long to wait in between, and whom to tell.
+"""Trying again: how often, how long to wait in between, how much of it in all, and whom to tell.
 
 `RetryPolicy` says when; what is worth another attempt is for the caller to know, since only it knows its errors::
 
     RetryPolicy(attempts=4).call(fetch, on=(ConnectionError,), name="GET https://shop.example/orders")
+
+    @RetryPolicy(attempts=4).retrying(on=(ConnectionError,), budget=RetryBudget())
+    def fetch(page): ...
+
+and, in a shell, `python -m de_classes.utils.retry --fails 3`.
 
 This is a loop of our own, and not stamina's, for one reason: stamina reports retries through hooks of the whole
 process, which write to standard output when structlog is installed, while here each caller names its own observer.
@@ -10,30 +15,94 @@ process, which write to standard output when structlog is installed, while here 
 
 from __future__ import annotations
 
+import argparse
+import functools
 import logging
+import math
 import random
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from de_classes.contracts import Retried
 from de_classes.errors import ConfigurationError, DeClassesError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from de_classes.contracts import Observer
 
-__all__ = ["RetryOn", "RetryPolicy"]
+__all__ = ["Again", "RetryBudget", "RetryOn", "RetryPolicy", "main"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger("de_classes")
 
-RetryOn: TypeAlias = "tuple[type[Exception], ...] | Callable[[Exception], bool | float]"
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A failure is worth another attempt."""
+
+    after_seconds: float = 0.0
+    """How long the other side asks to wait; the policy's own wait counts when it is longer."""
+    free: bool = False
+    """Whether this takes nothing from the budget: the other side is well, and asks to come back."""
+
+
+RetryOn: TypeAlias = "tuple[type[Exception], ...] | Callable[[Exception], bool | float | Again]"
 """What is worth another attempt: exception classes, or a function of the exception that answers False (it is not), True
-(after the policy's own wait) or seconds (it is, and the other side asks to wait at least that long)."""
+(after the policy's own wait), seconds (it is, and the other side asks to wait at least that long) or `Again`."""
+
+
+class RetryBudget:
+    """How many retries all calls together may have: a bucket of tokens, so that a dead service is not hammered.
+
+    It begins with `capacity` tokens. A retry takes one; a call that succeeds puts `refill` of one back, up to the
+    capacity. Without a token a failure is final at its first attempt. So n calls lead to at most
+    n * (1 + refill) + capacity attempts, whatever happens: with the numbers given here at most 1.1 per call over an
+    outage of 200 calls or more. A service that fails more than one call in eleven for long uses the budget up, which
+    is then for the caller to allow (`RetryBudget(100, refill=0.5)`; a capacity of infinity is no budget at all).
+
+    Share one object among all threads and calls that ask the same service. A pickled copy is full, and counts for
+    itself. gRPC's `retryThrottling` refills by success in the same way; Finagle's `RetryBudget` adds some retries for
+    every second, which this leaves out: they would hammer a service that is dead.
+    """
+
+    def __init__(self, capacity: float = 20, refill: float = 0.1) -> None:
+        if not (capacity >= 0 and 0 <= refill < math.inf):
+            raise ConfigurationError(
+                "RetryBudget",
+                f"capacity={capacity!r} refill={refill!r} is no budget",
+                "Give numbers of 0 or more; a capacity of infinity allows every retry.",
+            )
+        self.capacity = capacity
+        self.refill = refill
+        self._tokens = float(capacity)
+        self._lock = threading.Lock()
+
+    def spend(self) -> bool:
+        """Take a token for a retry; False when there is none."""
+        with self._lock:
+            # What ten successes bring back is one token, though ten times 0.1 is a little less.
+            if self._tokens < 1 - 1e-9:
+                return False
+            self._tokens = max(0.0, self._tokens - 1)
+            return True
+
+    def earn(self) -> None:
+        """A call has succeeded."""
+        with self._lock:
+            self._tokens = min(self.capacity, self._tokens + self.refill)
+
+    def __repr__(self) -> str:
+        return f"RetryBudget({self.capacity}, refill={self.refill})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RetryBudget, (self.capacity, self.refill)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +157,7 @@ class RetryPolicy:
         *,
         on: RetryOn,
         name: str,
+        budget: RetryBudget | None = None,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
@@ -95,34 +165,82 @@ class RetryPolicy:
     ) -> T:
         """Call `function` until it returns; the last error is raised as it is.
 
-        The observer is told of each further attempt before the wait. `clock`, `sleep` and `draw` are there for virtual
-        time.
+        An error that is final only since `budget` is spent says so: in its fact when it is one of ours, with
+        `retry_budget_spent`, otherwise in a note. The observer is told of each further attempt before the wait.
+        `clock`, `sleep` and `draw` are there for virtual time.
         """
         start = clock()
         failures = 0
         while True:
             try:
-                return function()
+                result = function()
             except Exception as error:
                 failures += 1
-                verdict = isinstance(error, on) if isinstance(on, tuple) else on(error)
-                if verdict is False:
+                again = _verdict(on, error)
+                if again is None:
                     raise
                 wait = self.wait_after(
-                    failures,
-                    elapsed_seconds=clock() - start,
-                    asked_seconds=0.0 if verdict is True else verdict,
-                    draw=draw(),
+                    failures, elapsed_seconds=clock() - start, asked_seconds=again.after_seconds, draw=draw()
                 )
                 if wait is None:
                     raise
-                told = error.fact if isinstance(error, DeClassesError) else str(error)
-                cause = told or type(error).__name__
+                if budget is not None and not again.free and not budget.spend():
+                    _raise_as_spent(error, budget)
+                cause = _cause(error)
+            else:
+                if budget is not None:
+                    budget.earn()
+                return result
             if observer is not None:
-                _tell(
-                    observer, Retried(at=datetime.now(UTC), name=name, attempt=failures, wait_seconds=wait, cause=cause)
-                )
+                now = datetime.now(UTC)
+                _tell(observer, Retried(at=now, name=name, attempt=failures, wait_seconds=wait, cause=cause))
             sleep(wait)
+
+    def retrying(
+        self,
+        *,
+        on: RetryOn,
+        name: str | None = None,
+        budget: RetryBudget | None = None,
+        observer: Observer | None = None,
+        **time: Any,
+    ) -> Callable[[Callable[P, T]], Callable[P, T]]:
+        """The same as a decorator: each call of the function is tried as `call` does.
+
+        `name` is the function's own when it is not given; `clock`, `sleep` and `draw` are handed on.
+        """
+
+        def decorated(function: Callable[P, T]) -> Callable[P, T]:
+            called = name or str(getattr(function, "__qualname__", function))
+
+            @functools.wraps(function)
+            def patient(*args: P.args, **kwargs: P.kwargs) -> T:
+                once = functools.partial(function, *args, **kwargs)
+                return self.call(once, on=on, name=called, budget=budget, observer=observer, **time)
+
+            return patient
+
+        return decorated
+
+
+def _verdict(on: RetryOn, error: Exception) -> Again | None:
+    verdict = isinstance(error, on) if isinstance(on, tuple) else on(error)
+    if isinstance(verdict, bool):
+        return Again() if verdict else None
+    return verdict if isinstance(verdict, Again) else Again(verdict)
+
+
+def _cause(error: Exception) -> str:
+    return (error.fact if isinstance(error, DeClassesError) else str(error)) or type(error).__name__
+
+
+def _raise_as_spent(error: Exception, budget: RetryBudget) -> NoReturn:
+    told = f"not tried again, since the retry budget is spent: too few calls have succeeded lately ({budget!r})"
+    if isinstance(error, DeClassesError):
+        fact = f"{error.fact}; {told}"
+        raise type(error)(error.subject, fact, error.remedy, **{**error.context, "retry_budget_spent": True}) from error
+    error.add_note(told)
+    raise error
 
 
 def _tell(observer: Observer, event: Retried) -> None:
@@ -130,3 +248,70 @@ def _tell(observer: Observer, event: Retried) -> None:
         observer(event)
     except Exception:  # noqa: BLE001 -- whatever an observer does must not stop the work
         _log.exception("observer %r failed on Retried", observer)
+
+
+class _Outage:
+    """A service that fails so many times, in virtual time, and tells of each attempt."""
+
+    def __init__(self, fails: int) -> None:
+        self.now = 0.0
+        self._fails = fails
+        self._asked = 0
+
+    def __call__(self) -> None:
+        """Fail, or not any more."""
+        self._asked += 1
+        told = "fails" if self._asked <= self._fails else "succeeds"
+        print(f"{self.now:8.3f} s  attempt {self._asked} {told}")  # noqa: T201 -- what was asked for
+        if told == "fails":
+            raise ConnectionError("nobody there")
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Show in virtual time when attempts would be made."""
+    parser = argparse.ArgumentParser(
+        prog="python -m de_classes.utils.retry",
+        description="Show when a call that fails would be tried again. Time is virtual: nothing is waited for.",
+        epilog="In Python: RetryPolicy(attempts=4).call(fetch, on=(ConnectionError,), name='fetch')",
+    )
+    parser.add_argument("--fails", type=int, default=3, help="attempts that fail (default %(default)s)")
+    parser.add_argument("--calls", type=int, default=1, help="calls, one after the other (default %(default)s)")
+    parser.add_argument("--attempts", type=int, default=6, help="attempts per call (default %(default)s)")
+    parser.add_argument("--wait", type=float, default=0.5, help="seconds of the first wait (default %(default)s)")
+    parser.add_argument(
+        "--jitter", type=float, default=0.5, help="share of a wait left to chance (default %(default)s)"
+    )
+    parser.add_argument("--retry-after", type=float, default=0.0, help="seconds that the service asks to wait")
+    parser.add_argument("--budget", type=float, default=20, help="retries that all calls share (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the jitter (default %(default)s)")
+    asked = parser.parse_args(arguments)
+    outage = _Outage(asked.fails)
+    try:
+        policy = RetryPolicy(attempts=asked.attempts, wait_seconds=asked.wait, jitter=asked.jitter)
+        patient = policy.retrying(
+            on=lambda error: isinstance(error, ConnectionError) and Again(asked.retry_after),
+            budget=RetryBudget(asked.budget),
+            clock=lambda: outage.now,
+            sleep=outage.sleep,
+            draw=random.Random(asked.seed).random,  # noqa: S311 -- jitter is no secret
+        )(outage)
+    except DeClassesError as error:
+        print(error, file=sys.stderr)  # noqa: T201 -- the message of a command
+        return error.exit_code
+    given_up = False
+    for _ in range(asked.calls):
+        try:
+            patient()
+        except ConnectionError as error:
+            given_up = True
+            told = "; ".join([str(error), *getattr(error, "__notes__", ())])
+            print(f"{outage.now:8.3f} s  given up: {told}")  # noqa: T201 -- what was asked for
+    return int(given_up)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import math
 import pickle
+import subprocess
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from de_classes.contracts import Retried
-from de_classes.errors import ConfigurationError
-from de_classes.utils.retry import RetryPolicy
+from de_classes.errors import ApiUnreachable, ConfigurationError
+from de_classes.utils.retry import Again, RetryBudget, RetryPolicy, main
 
 if TYPE_CHECKING:
     from de_classes.contracts import Event, Observer
@@ -46,15 +50,23 @@ class Flaky:
         return "done"
 
 
-def _call(
+def _call(  # noqa: PLR0913 -- as the method that it calls
     policy: RetryPolicy,
     flaky: Flaky,
     time: VirtualTime,
     on: RetryOn = (ConnectionError,),
     observer: Observer | None = None,
+    budget: RetryBudget | None = None,
 ) -> str:
     return policy.call(
-        flaky, on=on, name="GET x", observer=observer, clock=time.clock, sleep=time.sleep, draw=lambda: 0.0
+        flaky,
+        on=on,
+        name="GET x",
+        budget=budget,
+        observer=observer,
+        clock=time.clock,
+        sleep=time.sleep,
+        draw=lambda: 0.0,
     )
 
 
@@ -85,9 +97,9 @@ def test_other_errors_are_raised_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "waited"),
-    [(0.0, 1.0), (True, 1.0), (0.5, 1.0), (7.0, 7.0), (99.0, 10.0)],
+    [(0.0, 1.0), (True, 1.0), (0.5, 1.0), (7.0, 7.0), (99.0, 10.0), (Again(), 1.0), (Again(7), 7.0), (math.inf, 10.0)],
 )
-def test_waits_as_long_as_the_failure_asks(asked: float, waited: float) -> None:
+def test_waits_as_long_as_the_failure_asks(asked: float | Again, waited: float) -> None:
     """The asked wait is kept to when it is longer than the policy's own, up to its cap."""
     time = VirtualTime()
     policy = RetryPolicy(wait_seconds=1, max_asked_wait_seconds=10)
@@ -157,3 +169,120 @@ def test_a_policy_pickles() -> None:
     """A policy goes to workers as it is."""
     policy = RetryPolicy(attempts=3)
     assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+def test_an_outage_costs_a_tenth_more_at_most() -> None:
+    """A service that is dead for long is asked no more than 1.1 times per call, whatever a call may have."""
+    budget, attempts, time = RetryBudget(), 0, VirtualTime()
+    for _ in range(200):
+        flaky = Flaky(*[ConnectionError()] * 9)
+        with pytest.raises(ConnectionError):
+            _call(RetryPolicy(), flaky, time, budget=budget)
+        attempts += flaky.calls
+    assert attempts == 220
+
+
+@given(outcomes=st.lists(st.integers(0, 9), max_size=200), capacity=st.integers(0, 9), refill=st.floats(0, 1))
+def test_attempts_stay_within_the_budget(outcomes: list[int], capacity: int, refill: float) -> None:
+    """Whatever fails how often, n calls lead to at most n * (1 + refill) + capacity attempts."""
+    budget, attempts, time = RetryBudget(capacity, refill), 0, VirtualTime()
+    for calls, failures in enumerate(outcomes, 1):
+        flaky = Flaky(*[ConnectionError()] * failures)
+        with suppress(ConnectionError):
+            _call(RetryPolicy(), flaky, time, budget=budget)
+        attempts += flaky.calls
+        assert attempts <= calls * (1 + refill) + capacity + 1e-6
+
+
+def test_successes_refill_the_budget() -> None:
+    """Ten calls that succeed bring one retry back."""
+    budget, time = RetryBudget(1), VirtualTime()
+    for _ in range(3):
+        assert _call(RetryPolicy(), Flaky(ConnectionError()), time, budget=budget) == "done"
+        for _ in range(9):
+            _call(RetryPolicy(), Flaky(), time, budget=budget)
+    assert budget.spend()
+    assert not budget.spend()
+
+
+def test_an_error_says_that_the_budget_is_spent() -> None:
+    """The error is of the same kind, with the same attributes, and tells why there was no other attempt."""
+    ours = ApiUnreachable("GET x", "gone", "Look.", url="http://x")
+    with pytest.raises(ApiUnreachable, match="gone; not tried again, since the retry budget is spent") as caught:
+        _call(RetryPolicy(), Flaky(ours), VirtualTime(), on=(ApiUnreachable,), budget=RetryBudget(0))
+    assert (caught.value.url, caught.value.remedy, caught.value.retry_budget_spent) == ("http://x", "Look.", True)
+    assert caught.value.__cause__ is ours
+    theirs = ConnectionError("gone")
+    with pytest.raises(ConnectionError) as raised:
+        _call(RetryPolicy(), Flaky(theirs), VirtualTime(), budget=RetryBudget(0))
+    assert raised.value is theirs
+    assert "budget is spent" in theirs.__notes__[0]
+
+
+def test_the_last_attempt_spends_nothing() -> None:
+    """Where the policy gives up, the budget stays as it is, and the error says nothing of it."""
+    budget = RetryBudget(1)
+    with pytest.raises(ConnectionError) as caught:
+        _call(RetryPolicy(attempts=1), Flaky(ConnectionError()), VirtualTime(), budget=budget)
+    assert not hasattr(caught.value, "__notes__")
+    assert budget.spend()
+
+
+def test_who_asks_to_come_back_costs_nothing() -> None:
+    """A retry that the other side asks for, being well, is free."""
+    flaky = Flaky(*[ConnectionError()] * 3)
+    assert _call(RetryPolicy(), flaky, VirtualTime(), on=lambda _: Again(1, free=True), budget=RetryBudget(0)) == "done"
+
+
+def test_a_budget_pickles_full() -> None:
+    """A copy in a worker counts for itself."""
+    budget = RetryBudget(1, refill=0.5)
+    assert budget.spend()
+    copy = pickle.loads(pickle.dumps(budget))
+    assert repr(copy) == "RetryBudget(1, refill=0.5)"
+    assert copy.spend()
+
+
+@pytest.mark.parametrize("given", [{"capacity": -1}, {"refill": -1}, {"refill": math.inf}, {"capacity": math.nan}])
+def test_senseless_budgets_are_refused(given: dict[str, float]) -> None:
+    """A budget below nothing is the user's mistake."""
+    with pytest.raises(ConfigurationError):
+        RetryBudget(**given)
+
+
+def test_decorates_a_function() -> None:
+    """A decorated function keeps its name and its arguments, and its calls share the budget."""
+    time, told = VirtualTime(), list[Retried]()
+    failing = [ConnectionError("one"), ConnectionError("two")]
+
+    @RetryPolicy(jitter=0).retrying(
+        on=(ConnectionError,), budget=RetryBudget(1), observer=told.append, clock=time.clock, sleep=time.sleep
+    )
+    def fetch(page: int, *, size: int) -> int:
+        """Fetch."""
+        if failing:
+            raise failing.pop(0)
+        return page * size
+
+    with pytest.raises(ConnectionError, match="two"):
+        fetch(6, size=7)
+    assert fetch(6, size=7) == 42
+    assert fetch.__doc__ == "Fetch."
+    assert [event.name for event in told] == ["test_decorates_a_function.<locals>.fetch"]
+
+
+def test_shows_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """The demonstration tells the moments of attempts, in virtual time, and what ended them."""
+    assert main(["--fails", "3", "--jitter", "0", "--retry-after", "1.5"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["0.000", "1.500", "3.000", "5.000"]
+    assert main(["--fails", "3", "--budget", "1"]) == 1
+    assert "budget is spent" in capsys.readouterr().out
+    assert main(["--attempts", "0"]) == 2
+
+
+def test_runs_alone() -> None:
+    """The module is a command with help."""
+    command = [sys.executable, "-m", "de_classes.utils.retry", "--help"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "RetryPolicy" in told.stdout
+    assert told.stderr == ""
