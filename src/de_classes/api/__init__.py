@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .auth import BearerToken as BearerToken
     from .auth import TokenLogin as TokenLogin
     from .client import ApiClient as ApiClient
+    from .paging import LinkHeader as LinkHeader
     from .paging import NextLink as NextLink
     from .paging import PageNumber as PageNumber
     from .paging import SinglePage as SinglePage
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Auth": ".auth",
         "BearerToken": ".auth",
         "Incremental": ".source",
+        "LinkHeader": ".paging",
         "NextLink": ".paging",
         "PageNumber": ".paging",
         "RandomNumbers": ".random_numbers",

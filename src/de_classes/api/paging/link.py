@@ -1,0 +1,146 @@
+"""Links to the next page, in the body or in a header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+from de_classes.api.messages import same_origin_path, without_query, without_secrets
+from de_classes.errors import InvalidAnswer
+
+from ._states import MAX_PAGES, Trail, check_positive, digest, foreign_state, own_state
+from .dotted import dig
+from .link_header import MalformedLinksError, parse_links
+from .protocol import Ask
+
+if TYPE_CHECKING:
+    from .protocol import Page, PageState
+
+__all__ = ["LinkHeader", "NextLink"]
+
+
+@dataclass(frozen=True, slots=True)
+class NextLink:
+    """Every answer has the link of the next page at `at` (a dotted path); none, null or an empty one means the end.
+
+    An empty page with a link goes on. A link to a page that was read is an error, and so is one after `max_pages`.
+
+    The link may be absolute, or relative to the page (RFC 3986). It must lead to the origin of the page: following it
+    elsewhere would hand the credentials on. Path and query of it are kept, without parameters that are secret, so that
+    a walk can be resumed at the same API under another address.
+    """
+
+    at: str = "next"
+    max_pages: int = MAX_PAGES
+
+    def __post_init__(self) -> None:
+        check_positive("NextLink", max_pages=self.max_pages)
+
+    def start(self) -> PageState:
+        """The resource itself."""
+        return {}
+
+    def ask(self, state: PageState) -> Ask:
+        """The link, which has all parameters in it."""
+        return Ask(link=_link_of(state))
+
+    def after(self, state: PageState, page: Page) -> PageState | None:
+        """The state of the next link.
+
+        Raises:
+            InvalidAnswer: it is no text, leads to another origin or in a circle, or the walk goes beyond its cap.
+
+        """
+        link = dig(page.answer, self.at)
+        if link is None or link == "":
+            return None
+        if not isinstance(link, str):
+            raise InvalidAnswer(page.url, f"the next link at {self.at!r} is no text", "Correct NextLink(at=...).")
+        return _followed(state, page, link, self.max_pages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkHeader:
+    """Every answer has the link of the next page in a header: `Link: </orders?page=2>; rel="next"` (RFC 8288).
+
+    An answer without a link of the relation `rel` is the last. An empty page with one goes on. A link to a page that
+    was read is an error, and so is one after `max_pages`. Links about another page (`anchor`) are not followed.
+
+    For where links may lead, and what is kept of them, see NextLink.
+    """
+
+    rel: str = "next"
+    header: str = "link"
+    max_pages: int = MAX_PAGES
+
+    def __post_init__(self) -> None:
+        check_positive("LinkHeader", max_pages=self.max_pages)
+
+    def start(self) -> PageState:
+        """The resource itself."""
+        return {}
+
+    def ask(self, state: PageState) -> Ask:
+        """The link, which has all parameters in it."""
+        return Ask(link=_link_of(state))
+
+    def after(self, state: PageState, page: Page) -> PageState | None:
+        """The state of the next link.
+
+        Raises:
+            InvalidAnswer: the header cannot be read or has several next pages, the link leads to another origin or in
+                a circle, or the walk goes beyond its cap.
+
+        """
+        targets = self._targets(page)
+        if len(targets) > 1:
+            raise InvalidAnswer(
+                page.url,
+                f"the header {self.header!r} has {len(targets)} different links with rel={self.rel!r}",
+                "Which page comes next cannot be known. Report it to the API's makers.",
+            )
+        return _followed(state, page, targets.pop(), self.max_pages) if targets else None
+
+    def _targets(self, page: Page) -> set[str]:
+        try:
+            links = parse_links(page.headers.get(self.header.lower(), ""))
+        except MalformedLinksError as error:
+            raise InvalidAnswer(
+                page.url, f"the header {self.header!r} is no list of links (RFC 8288): {error}"
+            ) from None
+        return {
+            urljoin(page.url, link.target)
+            for link in links
+            if self.rel.lower() in link.rels
+            if link.anchor is None or urljoin(page.url, link.anchor) == page.url
+        }
+
+
+def _link_of(state: PageState) -> str | None:
+    link = own_state(state, "link").get("link")
+    if not isinstance(link, str | None):
+        raise foreign_state(state)
+    return link
+
+
+def _followed(state: PageState, page: Page, link: str, max_pages: int) -> PageState:
+    path = same_origin_path(page.url, link)
+    if path is None:
+        raise InvalidAnswer(
+            page.url,
+            f"the next link leads to another origin: {without_query(link)}",
+            "It is not followed, so that credentials go nowhere else. If the API has moved, change base_url.",
+        )
+    path = without_secrets(path, page.secrets)
+    own = _link_of(state)
+    if path in {own, same_origin_path(page.url, page.url)}:
+        raise InvalidAnswer(
+            page.url, "the next link leads to the page that it stands in", "Report it to the API's makers."
+        )
+    trail = Trail.of(state, begun=own is not None).past("" if own is None else digest(own))
+    if digest(path) in trail:
+        raise InvalidAnswer(
+            page.url, "the next link leads back to a page that was read already", "Report it to the API's makers."
+        )
+    return {"link": path, **trail.kept(page, max_pages)}
