@@ -1,4 +1,7 @@
-"""The tour's command line."""
+"""The tour's command line.
+
+Two options are not in its help: small pages and frequent commits let a little data show what much data does.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +62,10 @@ def tour(  # noqa: PLR0913 -- a command line has as many options as it has
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Remove what earlier tours moved, there and here, and begin anew.")
     ] = False,
+    page_rows: Annotated[int | None, typer.Option(help="Rows that the shop gives at once.", hidden=True)] = None,
+    commit_rows: Annotated[
+        int, typer.Option(help="Rows of the shop after which a commit is made on the way.", hidden=True)
+    ] = 100_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     log: Annotated[Path | None, typer.Option(help="Write the workflow log here, one JSON object a line.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -69,7 +76,11 @@ def tour(  # noqa: PLR0913 -- a command line has as many options as it has
     of the warehouse is written whole each time.
     """
     with _errors_told(as_json=as_json, debug=debug):
-        _take(TourOptions(folder, orders, seed, days, postgres_url, store_url, fresh), log, as_json=as_json)
+        _take(
+            TourOptions(folder, orders, seed, days, postgres_url, store_url, fresh, page_rows, commit_rows),
+            log,
+            as_json=as_json,
+        )
 
 
 def _take(options: TourOptions, log: Path | None, *, as_json: bool) -> None:

@@ -31,6 +31,8 @@ class TourOptions:
     postgres_url: str | None = None
     store_url: str | None = None
     fresh: bool = False
+    page_rows: int | None = None
+    commit_rows: int = 100_000
 
     def __post_init__(self) -> None:
         problems = []
@@ -40,6 +42,11 @@ class TourOptions:
             problems.append(f"--seed {self.seed}: seeds begin with 0")
         if not 0 <= self.days <= LAST_DAY:
             problems.append(f"--days {self.days}: the shop's time only goes forward, up to day {LAST_DAY}")
+        problems += [
+            f"{name} {rows}: 1 row at least"
+            for name, rows in (("--page-rows", self.page_rows), ("--commit-rows", self.commit_rows))
+            if rows is not None and rows < 1
+        ]
         problems += [
             f"{name} is empty: leave it out to have one started here"
             for name, url in (("--postgres-url", self.postgres_url), ("--store-url", self.store_url))

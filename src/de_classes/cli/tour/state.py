@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_ORDERS", "ShopState", "advanced", "exclusive", "keep", "settle"]
 
 DEFAULT_ORDERS = 20_000
+DEFAULT_PAGE_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,13 @@ class ShopState:
     day: int = 0
     clearing: bool = False
     """Whether what an earlier shop left behind is still to be removed."""
+    page_rows: int = DEFAULT_PAGE_ROWS
+    """Kept, since a position may be the number of a page."""
     tour: str = field(default_factory=lambda: uuid4().hex)
     """What the store and the database of this tour are marked with."""
 
     def __post_init__(self) -> None:
-        limits = {"orders": (1, MOST_ORDERS), "seed": (0, None), "day": (0, LAST_DAY)}
+        limits = {"orders": (1, MOST_ORDERS), "seed": (0, None), "day": (0, LAST_DAY), "page_rows": (1, None)}
         wrong = [
             f"{name} is {getattr(self, name)}"
             for name, (least, most) in limits.items()
@@ -80,7 +83,10 @@ def settle(options: TourOptions) -> ShopState:
     kept = None if options.fresh else _kept(options.folder / "shop.json")
     if kept is None:
         kept = ShopState(
-            options.orders or DEFAULT_ORDERS, 1 if options.seed is None else options.seed, clearing=options.fresh
+            options.orders or DEFAULT_ORDERS,
+            1 if options.seed is None else options.seed,
+            clearing=options.fresh,
+            page_rows=options.page_rows or DEFAULT_PAGE_ROWS,
         )
     _refuse_another_shop(options, kept)
     return kept
@@ -120,7 +126,11 @@ def _kept(file: Path) -> ShopState | None:
 
 
 def _refuse_another_shop(options: TourOptions, kept: ShopState) -> None:
-    asked = {"--orders": (options.orders, kept.orders), "--seed": (options.seed, kept.seed)}
+    asked = {
+        "--orders": (options.orders, kept.orders),
+        "--seed": (options.seed, kept.seed),
+        "--page-rows": (options.page_rows, kept.page_rows),
+    }
     problems = [
         f"{name} is {has} there, not {wants}" for name, (wants, has) in asked.items() if wants not in {None, has}
     ]

@@ -9,7 +9,14 @@ import pyarrow.compute as pc
 
 from de_classes.api import ApiSource
 from de_classes.contracts import Mode
-from de_classes.pipelines import EltPipeline, EtlPipeline, ObjectStoreToPostgres, PostgresToObjectStore, Route
+from de_classes.pipelines import (
+    Checkpoint,
+    EltPipeline,
+    EtlPipeline,
+    ObjectStoreToPostgres,
+    PostgresToObjectStore,
+    Route,
+)
 from de_classes.storage.objects import DatasetDestination, DatasetSource
 from de_classes.storage.postgres import PostgresDestination
 from de_classes.testing.shop import shop_client, shop_resources
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from de_classes.contracts import Observer
-    from de_classes.pipelines import Pipeline
+    from de_classes.pipelines import Checkpoint, Pipeline
 
     from .world import World
 
@@ -105,7 +112,9 @@ DAILY_REVENUE = (
 )
 
 
-def pipelines(world: World, api_url: str, observers: Sequence[Observer]) -> Sequence[Pipeline]:
+def pipelines(
+    world: World, api_url: str, page_rows: int, checkpoint: Checkpoint, observers: Sequence[Observer]
+) -> Sequence[Pipeline]:
     """The pipelines in their order; the observers are told of the API client's retries, too."""
 
     def tell(event: object) -> None:
@@ -118,9 +127,10 @@ def pipelines(world: World, api_url: str, observers: Sequence[Observer]) -> Sequ
     return (
         EtlPipeline(
             "shop_to_lake",
-            ApiSource(client, shop_resources()),
+            ApiSource(client, shop_resources(page_rows)),
             DatasetDestination(world.store, world.lake),
             routes=[Route("customers", transforms=CUSTOMERS_TO_LAKE), Route("orders", transforms=ORDERS_TO_LAKE)],
+            checkpoint=checkpoint,
         ),
         ObjectStoreToPostgres(
             world.store,

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Retried
+from de_classes.pipelines import Checkpoint
 from de_classes.utils.progress import ProgressDisplay
 from de_classes.utils.workflow_log import WorkflowLog
 
@@ -22,10 +23,11 @@ from .steps import pipelines
 from .world import open_shop, open_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from de_classes.contracts import Event, Observer
+    from de_classes.pipelines import Pipeline
 
     from .options import TourOptions
     from .state import ShopState
@@ -47,8 +49,10 @@ def take(options: TourOptions, *, log: Path | None = None) -> TourReport:
         shop = settle(options)
         with open_world(options) as world:
             shop = _begun(options, shop, world)
-            with open_shop(shop) as api_url:
-                finished = _run(world, api_url, log)
+            with open_shop(shop) as api_url, _observers(log) as (observers, counted):
+                checkpoint = Checkpoint(rows=options.commit_rows)
+                steps = pipelines(world, api_url, shop.page_rows, checkpoint, observers)
+                finished = _run(steps, observers, counted)
             proof = prove(world, shop)
         look_at = write_programs(options)
     return TourReport(options, shop, finished, proof, world, look_at, time.perf_counter() - began, _peak_bytes())
@@ -85,13 +89,12 @@ def _observers(log: Path | None) -> Iterator[tuple[list[Observer], Counter[type[
         yield observers, counted
 
 
-def _run(world: World, api_url: str, log: Path | None) -> list[Finished]:
+def _run(steps: Sequence[Pipeline], observers: Sequence[Observer], counted: Counter[type[Event]]) -> list[Finished]:
     finished = []
-    with _observers(log) as (observers, counted):
-        for pipeline in pipelines(world, api_url, observers):
-            before = counted[Retried]
-            run = pipeline.run(observers=observers)
-            finished.append(Finished(run, counted[Retried] - before))
+    for pipeline in steps:
+        before = counted[Retried]
+        run = pipeline.run(observers=observers)
+        finished.append(Finished(run, counted[Retried] - before))
     return finished
 
 
