@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from de_classes.errors import ApiStatusError, ApiUnreachable, AuthenticationFailed, ConfigurationError, InvalidAnswer
-from de_classes.utils.retry import RetryPolicy
+from de_classes.utils.retry import Again, RetryBudget, RetryPolicy
 
+from .limits import RETRIED_STATUSES, Turns, asked_seconds, refused_for_rate, retry_after_seconds
 from .messages import Request, origin, without_query
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Collection, Generator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiClient", "retry_after_seconds"]
 
-_WORTH_ANOTHER_TRY = frozenset({429, 500, 502, 503, 504})
 _ABOUT_CREDENTIALS = frozenset({401, 403, 407})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
@@ -38,9 +36,12 @@ _PATIENT = RetryPolicy()
 class ApiClient:
     """Sends requests to one API, with credentials, a rate limit and retries.
 
-    Connection errors, timeouts and the statuses 429, 500, 502, 503 and 504 are tried again as `retry` says, when the
-    method is idempotent, never sooner than `Retry-After` asks; `observer` is told. Every attempt, logins and redirects
-    included, counts against `rate_limit`. Nothing is ever sent to another origin than that of `base_url`.
+    Connection errors, timeouts and the `retry_statuses` are tried again as `retry` says, when the method is idempotent
+    or the request has an idempotency key (sent as `idempotency_header`), never sooner than `Retry-After` asks;
+    `observer` is told. With 429 goes a 403 that says when to come back. `retry_budget`, one of its own when none is
+    given, bounds the retries of all requests together; those of 429 take nothing from it. Every attempt, logins and
+    redirects included, counts against `rate_limit`, and a limiter that learns is told what the answers say. Nothing is
+    ever sent to another origin than that of `base_url`.
 
     Safe to share between threads. Picklable: the copy opens connections, logs in and counts its rate for itself, and
     has no observer, which belongs to the process it was made in. `transport` replaces the network, and with it the
@@ -56,6 +57,9 @@ class ApiClient:
         timeout_seconds: float = 30.0,
         connect_timeout_seconds: float = 10.0,
         retry: RetryPolicy = _PATIENT,
+        retry_budget: RetryBudget | None = None,
+        retry_statuses: Collection[int] = RETRIED_STATUSES,
+        idempotency_header: str = "Idempotency-Key",
         rate_limit: RateLimiter | None = None,
         observer: Observer | None = None,
         transport: Transport | None = None,
@@ -64,6 +68,9 @@ class ApiClient:
         self._auth = auth
         self._headers = dict(headers or {})
         self._retry = retry
+        self._retry_budget = retry_budget or RetryBudget()
+        self._retry_statuses = frozenset(retry_statuses)
+        self._idempotency_header = idempotency_header
         self._rate_limit = rate_limit
         self._observer = observer
         self._transport = transport or _http(timeout_seconds, connect_timeout_seconds)
@@ -72,7 +79,7 @@ class ApiClient:
         """Get and decode; `exact` gives numbers with a fraction as Decimal, digit for digit."""
         return self.request("GET", path, params=params).json(exact=exact)
 
-    def request(
+    def request(  # noqa: PLR0913 -- what a request is made of
         self,
         method: str,
         path: str,
@@ -80,11 +87,13 @@ class ApiClient:
         params: Mapping[str, Param] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
         json: Any = None,
+        idempotency_key: str | None = None,
     ) -> Response:
         """Send a request and return its response, whose status is below 400.
 
         `path` is appended to the base URL, with or without a slash at its front; a whole URL is taken as it is when its
-        origin is the base URL's.
+        origin is the base URL's. `idempotency_key` is the same for all attempts, by which the API knows a repetition:
+        with it any method is tried again. It names what is done, such as the order, or is drawn for it (a UUID).
 
         Raises:
             ApiUnreachable: no connection or no answer, after all attempts.
@@ -93,7 +102,12 @@ class ApiClient:
             InvalidAnswer: a redirect (or a URL given as path) to another origin, or too many redirects.
 
         """
-        asked = Request(method.upper(), self._resolved(path), params or {}, {**self._headers, **(headers or {})}, json)
+        named = dict(headers or {})
+        if idempotency_key is not None:
+            named[self._idempotency_header] = idempotency_key
+        keyed = self._idempotency_header.lower() in map(str.lower, named)
+        url = self._resolved(path)
+        asked = Request(method.upper(), url, params or {}, {**self._headers, **named}, json, repeatable=keyed)
         return _accepted(self._sent(asked))
 
     def close(self) -> None:
@@ -143,72 +157,60 @@ class ApiClient:
         return self._retry.call(
             lambda: self._attempt(asked, sent),
             # A login may be repeated although the request that needs it may not.
-            on=lambda error: sent[-1].may_repeat and _worth_another_try(error),
+            on=lambda error: sent[-1].may_repeat and self._again(error),
             name=asked.name,
+            budget=self._retry_budget,
             observer=self._observer,
         )
 
     def _attempt(self, asked: Request, sent: list[Request]) -> Response:
         """One attempt. Statuses worth another one are raised; others returned, for the auth may know what to do."""
-        self._wait_for_turn()  # before there are credentials: they may not last
-        flow = _open(asked) if self._auth is None else self._auth.flow(asked)
-        try:
-            request = next(flow)
-            while True:
-                sent.append(self._addressed(request))
-                response = self._followed(sent[-1])
-                if response.status in _WORTH_ANOTHER_TRY:
-                    raise _refusal(response)
-                try:
-                    request = flow.send(response)
-                except StopIteration:
-                    return response
-                self._wait_for_turn()
-        finally:
-            flow.close()
+        with Turns(self._rate_limit) as turns:
+            turns.wait()  # before there are credentials: they may not last
+            flow = _open(asked) if self._auth is None else self._auth.flow(asked)
+            try:
+                request = next(flow)
+                while True:
+                    sent.append(self._addressed(request))
+                    response = self._followed(sent[-1], turns)
+                    if self._may_pass(response):
+                        raise _refusal(response)
+                    try:
+                        request = flow.send(response)
+                    except StopIteration:
+                        return response
+            finally:
+                flow.close()
 
-    def _wait_for_turn(self) -> None:
-        if self._rate_limit is not None:
-            self._rate_limit.acquire()
+    def _may_pass(self, response: Response) -> bool:
+        status = response.status
+        if status == HTTPStatus.FORBIDDEN and HTTPStatus.TOO_MANY_REQUESTS in self._retry_statuses:
+            return refused_for_rate(status, response.headers)
+        return status in self._retry_statuses
 
-    def _followed(self, request: Request) -> Response:
+    def _again(self, error: Exception) -> bool | Again:
+        if isinstance(error, ApiStatusError):
+            for_rate = error.context.get("for_rate", False)
+            return (for_rate or error.status in self._retry_statuses) and Again(
+                error.context.get("retry_after_seconds") or 0.0, free=for_rate
+            )
+        return isinstance(error, ApiUnreachable)
+
+    def _followed(self, request: Request, turns: Turns) -> Response:
         for _ in range(_MAX_REDIRECTS):
-            response = self._transport(request)
+            response = turns.send(self._transport, request)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
                 return response
             target = urljoin(request.full_url(), location)
             self._refuse_foreign(target, "a redirect", request.name)
             request = replace(request, url=target, params={}, hidden=tuple(request.secrets()))
-            self._wait_for_turn()
         raise InvalidAnswer(request.name, f"more than {_MAX_REDIRECTS} redirects in a row", "Check the URL.")
 
 
 def _open(request: Request) -> Generator[Request, Response, None]:
     """The flow of an API that asks for no credentials."""
     yield request
-
-
-def retry_after_seconds(value: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3); else None."""
-    text = (value or "").strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - now
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds)  # in this order "nan" becomes 0
-
-
-def _worth_another_try(error: Exception) -> bool | float:
-    if isinstance(error, ApiUnreachable):
-        return True
-    if isinstance(error, ApiStatusError) and error.status in _WORTH_ANOTHER_TRY:
-        asked: float | None = error.context.get("retry_after_seconds")
-        return True if asked is None else asked
-    return False
 
 
 def _accepted(response: Response) -> Response:
@@ -225,13 +227,15 @@ def _refusal(response: Response) -> ApiStatusError:
     status = response.status
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown"
     said = response.excerpt()
-    kind = AuthenticationFailed if status in _ABOUT_CREDENTIALS else ApiStatusError
+    for_rate = refused_for_rate(status, response.headers)
+    kind = AuthenticationFailed if status in _ABOUT_CREDENTIALS and not for_rate else ApiStatusError
     return kind(
         response.request.name,
         f"status {status} ({phrase})" + (f": {said}" if said else ""),
-        _remedy(status),
+        _remedy(HTTPStatus.TOO_MANY_REQUESTS if for_rate else status),
         status=status,
-        retry_after_seconds=retry_after_seconds(response.headers.get("retry-after"), time.time()),
+        for_rate=for_rate,
+        retry_after_seconds=asked_seconds(status, response.headers),
     )
 
 

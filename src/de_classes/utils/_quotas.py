@@ -79,7 +79,7 @@ class Allowance:
     def told(self, limit: int | None, left: int, now: int, reset: int) -> bool:
         """Take an answer in; False when it speaks of an earlier reset than one before it, and is passed over."""
         until = now + reset
-        self._limit = limit if limit is not None else self._limit
+        self._limit = limit or self._limit
         self._longest = max(self._longest, reset)
         if self._guessed or now >= self._until or until > self._until + _ABOUT_A_SECOND:
             self.left, self._until, self._guessed = left, until, False

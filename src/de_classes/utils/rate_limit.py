@@ -70,7 +70,8 @@ class RateLimiter:
 
     With `learn`, which is on when `requests` is not given, it also keeps to what it is `told`: limits with a window,
     what remains until a reset, and pauses, each within the limits of its own. A pause or a reset that is further away
-    than `max_pause_seconds` is cut to that.
+    than `max_pause_seconds` is cut to that, and of a longer window only what remains is kept to: whoever calls then
+    hears of it from the other side, in place of waiting for a day in silence.
 
     One object stands for one origin: give it to every client of that origin. Within a process a pickled copy is the
     same limiter again, or the same as the other copies; each process counts for itself, so give each of n worker
@@ -240,7 +241,7 @@ class RateLimiter:
     def _learn(self, fact: Told, now: int) -> None:
         if fact.pause_seconds is not None:
             self._paused_until = max(self._paused_until, now + self._capped(fact.pause_seconds))
-        if fact.limit and fact.window_seconds:
+        if fact.limit and fact.window_seconds and fact.window_seconds <= self.max_pause_seconds:
             size, length = fact.limit, nanoseconds(fact.window_seconds)
             _remembered(self._windows, fact.name, lambda: Window(size, length)).become(size, length)
         reset = fact.window_seconds if fact.reset_seconds is None else fact.reset_seconds

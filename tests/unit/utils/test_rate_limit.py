@@ -223,6 +223,17 @@ def test_several_quotas_hold_at_once() -> None:
     assert time.now == 60 * SECOND
 
 
+def test_what_is_told_stops_nobody_for_ever() -> None:
+    """Limits of nothing and windows of years are waited for no longer than the longest pause."""
+    limiter, time = _learner()
+    for fact in (Told(0, 0, 1), Told(1, 0, 1e300), Told(1, window_seconds=1e300), Told(0, window_seconds=1)):
+        start = time.now
+        limiter.told(fact)
+        for _ in range(2):
+            limiter.acquire()
+        assert time.now - start <= 2 * 3600 * SECOND
+
+
 def test_names_without_end_fill_no_memory() -> None:
     """Of quotas that never come again the oldest are forgotten."""
     limiter, _ = _learner()
