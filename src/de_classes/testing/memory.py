@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from contextlib import contextmanager
@@ -74,14 +75,27 @@ class MemorySource:
         yield Plan(pieces, {"rows": table.num_rows})
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What is visible of one stream. A commit puts another in its place, so that it is seen whole or not at all."""
+
+    table: pa.Table | None = None
+    positions: Mapping[str, Position | None] = field(default_factory=dict)
+    epochs: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass
 class _Target:
     """What a destination holds of one stream."""
 
-    table: pa.Table | None = None
-    positions: dict[str, Position | None] = field(default_factory=dict)
-    epochs: dict[str, int] = field(default_factory=dict)
+    shown: _Shown = _Shown()
     staged: dict[str, tuple[str, int, Receipt, list[pa.RecordBatch]]] = field(default_factory=dict)
+
+    def forget(self, pipeline: str, epoch: int) -> None:
+        """Drop what loads of the pipeline have staged up to this epoch: they can commit no more."""
+        for name, (owner, at, _, _) in list(self.staged.items()):
+            if owner == pipeline and at <= epoch:
+                del self.staged[name]
 
 
 _destinations: dict[str, MemoryDestination] = {}
@@ -103,9 +117,9 @@ class MemoryDestination:
         return _same_destination, (self._token,)
 
     def table(self, stream: str) -> pa.Table | None:
-        """What is visible of a stream; None before its first commit with rows."""
+        """What is visible of a stream; None before its first commit with columns."""
         target = self._targets.get(stream)
-        return target.table if target else None
+        return target.shown.table if target else None
 
     def leftovers(self) -> list[str]:
         """What is staged and not committed."""
@@ -114,7 +128,7 @@ class MemoryDestination:
     def position(self, pipeline: str, stream: Stream) -> Position | None:
         """The position of the pipeline's last commit."""
         target = self._targets.get(stream.name)
-        return target.positions.get(pipeline) if target else None
+        return target.shown.positions.get(pipeline) if target else None
 
     @contextmanager
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[MemoryLoad]:
@@ -122,7 +136,9 @@ class MemoryDestination:
         if mode is Mode.MERGE and not stream.primary_key:
             raise ConfigurationError(f"stream {stream.name!r}", "has no primary key, so nothing can be merged into it")
         target = self._target(stream.name)
-        epoch = target.epochs.get(pipeline, 0)
+        with self._lock:
+            epoch = target.shown.epochs.get(pipeline, 0)
+            target.forget(pipeline, epoch - 1)
         staged = {r.split_id: r for owner, at, r, _ in target.staged.values() if (owner, at) == (pipeline, epoch)}
         yield MemoryLoad(self, pipeline, stream, mode, epoch, staged)
 
@@ -137,22 +153,23 @@ class MemoryDestination:
 
     def _commit(self, load: MemoryLoad, receipts: Sequence[Receipt], position: Position | None) -> None:
         target = self._target(load.stream.name)
+        position = json.loads(json.dumps(position))
         with self._lock:
-            if target.epochs.get(load.pipeline, 0) != load.epoch:
+            shown = target.shown
+            if shown.epochs.get(load.pipeline, 0) != load.epoch:
                 raise Overtaken(f"stream {load.stream.name!r}", "another run has committed since this load began")
-            table = target.table.slice(0, 0) if target.table and load.mode is Mode.REPLACE else target.table
+            table = shown.table.slice(0, 0) if shown.table and load.mode is Mode.REPLACE else shown.table
+            if table is None and load.stream.schema is not None:
+                table = load.stream.schema.empty_table()
             for receipt in receipts:
                 batches = target.staged[str(receipt.details["name"])][3]
                 if sum(batch.num_rows for batch in batches) != receipt.rows:
                     raise CountMismatch(f"split {receipt.split_id!r}", f"{receipt.rows} rows were promised")
                 if batches:
                     table = _added(table, pa.Table.from_batches(batches), load)
-            target.table = table
-            target.positions[load.pipeline] = position
-            target.epochs[load.pipeline] = load.epoch + 1
-            for name, (owner, epoch, _, _) in list(target.staged.items()):
-                if owner == load.pipeline and epoch <= load.epoch:
-                    del target.staged[name]
+            positions = {**shown.positions, load.pipeline: position}
+            target.shown = _Shown(table, positions, {**shown.epochs, load.pipeline: load.epoch + 1})
+            target.forget(load.pipeline, load.epoch)
 
 
 def _same_destination(token: str) -> MemoryDestination:

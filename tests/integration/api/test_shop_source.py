@@ -18,7 +18,7 @@ from de_classes.testing.shop import CUSTOMERS, ORDERS, USER, Shop, ShopProcess, 
 from de_classes.utils.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from de_classes.contracts import Batch, Position, Source, Stream
 
@@ -49,9 +49,24 @@ class TestApiSourceContract(SourceContract):
     """ApiSource over the shop's API keeps the contract of sources."""
 
     @pytest.fixture
-    def source(self) -> Iterator[Source]:
+    def shop(self) -> Shop:
+        """A shop of some days."""
+        return Shop(600, seed=2, day=1)
+
+    @pytest.fixture
+    def grown(self, source: Source, shop: Shop) -> Callable[[], Source]:
+        """The shop a day later."""
+
+        def grow() -> Source:
+            shop.advance()
+            return source
+
+        return grow
+
+    @pytest.fixture
+    def source(self, shop: Shop) -> Iterator[Source]:
         """A quiet shop."""
-        with ShopServer(Shop(600, seed=2, day=1)) as server:
+        with ShopServer(shop) as server:
             yield shop_source(server.url, per_page=70)
 
     @pytest.fixture(params=NAMES)

@@ -16,6 +16,8 @@ from de_classes.utils.rate_limit import RateLimiter
 from de_classes.utils.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from de_classes.contracts import Position, Source
 
 
@@ -32,6 +34,11 @@ class TestRandomNumbersAsSource(SourceContract):
     def source(self) -> Source:
         """Several splits of several batches."""
         return RandomNumbers(1000, seed=3, batch_rows=99, split_rows=300)
+
+    @pytest.fixture
+    def grown(self) -> Callable[[], Source]:
+        """The same series, further."""
+        return lambda: RandomNumbers(1300, seed=3, batch_rows=99, split_rows=300)
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:

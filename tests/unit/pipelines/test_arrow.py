@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pytest
 
@@ -20,6 +22,11 @@ class TestArrowSource(SourceContract):
     @pytest.fixture
     def source(self) -> ArrowSource:
         return ArrowSource({"numbers": TABLE}, primary_key=["id"])
+
+    @pytest.fixture
+    def grown(self) -> Callable[[], ArrowSource]:
+        more = pa.concat_tables([TABLE, pa.table({"id": pa.array([-1, -2], pa.int64())})])
+        return lambda: ArrowSource({"numbers": more}, primary_key=["id"])
 
 
 class Frame:

@@ -1,11 +1,11 @@
 """The fakes keep the contracts that they stand in for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
 
-from de_classes.testing.contract import DestinationContract, ReadBack, SourceContract
+from de_classes.testing.contract import DestinationContract, Leftovers, ReadBack, SourceContract
 from de_classes.testing.memory import MemoryDestination, MemorySource
 
 NUMBERS = pa.table({"id": pa.array(range(47), pa.int64()), "name": [f"row {n}" for n in range(47)]})
@@ -14,16 +14,26 @@ NUMBERS = pa.table({"id": pa.array(range(47), pa.int64()), "name": [f"row {n}" f
 class TestMemorySource(SourceContract):
     @pytest.fixture
     def source(self) -> MemorySource:
-        return MemorySource({"numbers": NUMBERS}, ("id",))
+        return MemorySource({"numbers": NUMBERS.slice(0, 31)}, ("id",))
+
+    @pytest.fixture
+    def grown(self) -> Callable[[], MemorySource]:
+        return lambda: MemorySource({"numbers": NUMBERS}, ("id",))
 
 
 class TestResumableMemorySource(SourceContract):
     @pytest.fixture
     def source(self) -> MemorySource:
-        return MemorySource({"numbers": NUMBERS}, ("id",), resumable=True)
+        return MemorySource({"numbers": NUMBERS.slice(0, 31)}, ("id",), resumable=True)
+
+    @pytest.fixture
+    def grown(self) -> Callable[[], MemorySource]:
+        return lambda: MemorySource({"numbers": NUMBERS}, ("id",), resumable=True)
 
 
 class TestMemoryDestination(DestinationContract):
+    crosses_processes = False
+
     @pytest.fixture
     def destination(self) -> MemoryDestination:
         return MemoryDestination()
@@ -33,5 +43,5 @@ class TestMemoryDestination(DestinationContract):
         return destination.table
 
     @pytest.fixture
-    def leftovers(self, destination: MemoryDestination) -> Callable[[], Sequence[str]]:
+    def leftovers(self, destination: MemoryDestination) -> Leftovers:
         return destination.leftovers

@@ -45,6 +45,7 @@ class TestOnS3(DatasetBehaviour):
 
 class TestDestinationContractOnS3(DestinationContract):
     modes = frozenset({Mode.APPEND, Mode.REPLACE})
+    interruptions = 25
 
     @pytest.fixture
     def destination(self, s3_store: ObjectStore) -> Destination:
@@ -70,6 +71,14 @@ class TestSourceContractOnS3(SourceContract):
         loaded(destination, some(1, 2, 3), some(4))
         loaded(destination, some(5), pipeline="another")
         return DatasetSource(s3_store, "lake", split_bytes=1)
+
+    @pytest.fixture
+    def grown(self, s3_store: ObjectStore, source: Source) -> Callable[[], Source]:
+        def grow() -> Source:
+            loaded(DatasetDestination(s3_store, "lake"), some(6, 7))
+            return source
+
+        return grow
 
 
 @pytest.mark.parametrize("times", [1, 100])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import psycopg
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pytest
 
 from de_classes.errors import TableNotFound
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
-from de_classes.testing.contract import DestinationContract, ReadBack, SourceContract
+from de_classes.testing.contract import DestinationContract, Leftovers, ReadBack, SourceContract
 
 
 @pytest.fixture
@@ -21,9 +21,22 @@ def filled(postgres_url: str) -> str:
     return postgres_url
 
 
-class TestTable(SourceContract):
+class WholeTables(SourceContract):
     reaches_an_end = False
 
+    @pytest.fixture
+    def grown(self, source: PostgresSource, filled: str) -> Callable[[], PostgresSource]:
+        def grow() -> PostgresSource:
+            with psycopg.connect(filled) as connection:
+                connection.execute(
+                    "INSERT INTO orders SELECT n, 'shop ' || n % 4, n FROM generate_series(3000, 3100) n"
+                )
+            return source
+
+        return grow
+
+
+class TestTable(WholeTables):
     @pytest.fixture
     def source(self, filled: str) -> PostgresSource:
         return PostgresSource(filled, tables=["public.orders"], split_bytes=32_768)
@@ -34,9 +47,7 @@ class TestTable(SourceContract):
             assert len(plan.splits) > 2
 
 
-class TestQuery(SourceContract):
-    reaches_an_end = False
-
+class TestQuery(WholeTables):
     @pytest.fixture
     def source(self, filled: str) -> PostgresSource:
         return PostgresSource(
@@ -51,6 +62,8 @@ class TestReference(TestTable):
 
 
 class TestDestination(DestinationContract):
+    interruptions = 25
+
     @pytest.fixture
     def destination(self, postgres_url: str) -> PostgresDestination:
         return PostgresDestination(postgres_url)
@@ -69,7 +82,7 @@ class TestDestination(DestinationContract):
         return read
 
     @pytest.fixture
-    def leftovers(self, destination: PostgresDestination) -> Callable[[], Sequence[str]]:
+    def leftovers(self, destination: PostgresDestination) -> Leftovers:
         client: PostgresClient = destination.client
         return lambda: [
             str(name)
@@ -86,5 +99,5 @@ class TestTruncatingDestination(TestDestination):
         return PostgresDestination(postgres_url, schema='Sales "2026"', state_schema="bookkeeping", truncate=True)
 
     @pytest.fixture
-    def leftovers(self, destination: PostgresDestination) -> Callable[[], Sequence[str]]:
+    def leftovers(self, destination: PostgresDestination) -> Leftovers:
         return lambda: [name for (name,) in destination.client.fetch("SELECT table_name FROM bookkeeping.staged")]

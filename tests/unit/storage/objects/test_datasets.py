@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from de_classes.contracts import Batch, Destination, Mode, Source, Stream
-from de_classes.errors import ConfigurationError, DatasetError, Overtaken
+from de_classes.errors import ConfigurationError, DatasetError, Overtaken, StoreError
 from de_classes.storage.objects import Dataset, DatasetDestination, DatasetSource, LocalStore, MemoryStore, ObjectStore
 from de_classes.testing.contract import DestinationContract, ReadBack, SourceContract
 from tests.unit.storage.objects.datasets import ORDERS, DatasetBehaviour, leftovers, loaded, some, written
@@ -16,7 +16,11 @@ from tests.unit.storage.objects.datasets import ORDERS, DatasetBehaviour, leftov
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
+
+    from typing_extensions import Buffer
+
+    from de_classes.storage.objects import ObjectInfo
 
 
 class TestOnLocal(DatasetBehaviour):
@@ -53,6 +57,38 @@ def test_a_loser_whose_file_is_swept_away_is_told_that_it_lost() -> None:
         store.meanwhile = lambda: loaded(destination, some(2))
         with pytest.raises(Overtaken):
             written(load, some(1))
+
+
+class Forgetful(MemoryStore):
+    """The answer to the next receipt is lost, although it is stored; something else happens meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] | None = None
+
+    def put(self, key: str, data: Buffer, **conditions: Any) -> ObjectInfo:
+        info = super().put(key, data, **conditions)
+        if "/_staged/" in key and not key.endswith("_open.json") and (meanwhile := self.meanwhile) is not None:
+            self.meanwhile = None
+            meanwhile()
+            raise StoreError(key, "the answer was lost")
+        return info
+
+
+def test_a_receipt_whose_answer_is_lost_may_be_taken_over() -> None:
+    """Files whose receipt another run has found and committed stay, though the run that wrote them believes it failed."""
+    store = Forgetful()
+    destination = DatasetDestination(store, "lake")
+
+    def another_run() -> None:
+        with destination.begin("p", ORDERS, Mode.APPEND) as load:
+            load.commit(list(load.staged.values()), None)
+
+    with destination.begin("p", ORDERS, Mode.APPEND) as load:
+        store.meanwhile = another_run
+        with pytest.raises(StoreError, match="lost"):
+            written(load, some(1, 2))
+    assert pa.table(Dataset(store, "lake/orders"))["id"].to_pylist() == [1, 2]
 
 
 def test_a_writer_that_fails_leaves_no_noise(capfd: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +140,14 @@ class ContractOfSources(SourceContract):
         loaded(destination, some(1, 2, 3), some(4))
         loaded(destination, some(5).select(["name", "id"]), pipeline="another")
         return DatasetSource(store, "lake", split_bytes=1)
+
+    @pytest.fixture
+    def grown(self, store: ObjectStore, source: Source) -> Callable[[], Source]:
+        def grow() -> Source:
+            loaded(DatasetDestination(store, "lake"), some(6, 7))
+            return source
+
+        return grow
 
 
 class TestDestinationContractOnLocal(ContractOfDestinations):
