@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING
 from de_classes.utils.lazy import lazy
 
 if TYPE_CHECKING:
+    from .auth import ApiKey as ApiKey
     from .auth import Auth as Auth
+    from .auth import Basic as Basic
     from .auth import BearerToken as BearerToken
+    from .auth import Digest as Digest
+    from .auth import OAuth2ClientCredentials as OAuth2ClientCredentials
+    from .auth import OAuth2RefreshToken as OAuth2RefreshToken
+    from .auth import Signed as Signed
     from .auth import TokenLogin as TokenLogin
     from .client import ApiClient as ApiClient
+    from .paging import CursorInBody as CursorInBody
+    from .paging import CursorInHeader as CursorInHeader
+    from .paging import GraphQLConnection as GraphQLConnection
+    from .paging import Keyset as Keyset
     from .paging import LinkHeader as LinkHeader
     from .paging import NextLink as NextLink
+    from .paging import OffsetLimit as OffsetLimit
     from .paging import PageNumber as PageNumber
+    from .paging import PagesMayShift as PagesMayShift
     from .paging import SinglePage as SinglePage
     from .random_numbers import RandomNumbers as RandomNumbers
     from .source import ApiSource as ApiSource
@@ -24,15 +36,27 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "ApiClient": ".client",
+        "ApiKey": ".auth",
         "ApiSource": ".source",
         "Auth": ".auth",
+        "Basic": ".auth",
         "BearerToken": ".auth",
+        "Digest": ".auth",
+        "CursorInBody": ".paging",
+        "CursorInHeader": ".paging",
+        "GraphQLConnection": ".paging",
         "Incremental": ".source",
+        "Keyset": ".paging",
         "LinkHeader": ".paging",
         "NextLink": ".paging",
+        "OAuth2ClientCredentials": ".auth",
+        "OAuth2RefreshToken": ".auth",
+        "OffsetLimit": ".paging",
         "PageNumber": ".paging",
+        "PagesMayShift": ".paging",
         "RandomNumbers": ".random_numbers",
         "Resource": ".source",
+        "Signed": ".auth",
         "SinglePage": ".paging",
         "TokenLogin": ".auth",
     },

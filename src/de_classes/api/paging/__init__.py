@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING
 from de_classes.utils.lazy import lazy
 
 if TYPE_CHECKING:
+    from .cursor import CursorInBody as CursorInBody
+    from .cursor import CursorInHeader as CursorInHeader
     from .dotted import dig as dig
     from .dotted import placed as placed
+    from .graphql import GraphQLConnection as GraphQLConnection
+    from .keyset import Keyset as Keyset
     from .link import LinkHeader as LinkHeader
     from .link import NextLink as NextLink
+    from .offset import OffsetLimit as OffsetLimit
     from .page_number import PageNumber as PageNumber
     from .protocol import Ask as Ask
     from .protocol import ChecksAnswers as ChecksAnswers
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
     from .protocol import Page as Page
     from .protocol import PageState as PageState
     from .protocol import Paging as Paging
+    from .shifting import PagesMayShift as PagesMayShift
+    from .shifting import warn_if_pages_shift as warn_if_pages_shift
     from .single import SinglePage as SinglePage
 
 __getattr__, __dir__, __all__ = lazy(
@@ -37,15 +44,22 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "Ask": ".protocol",
         "ChecksAnswers": ".protocol",
+        "CursorInBody": ".cursor",
+        "CursorInHeader": ".cursor",
+        "GraphQLConnection": ".graphql",
+        "Keyset": ".keyset",
         "KnowsAhead": ".protocol",
         "LinkHeader": ".link",
         "NextLink": ".link",
+        "OffsetLimit": ".offset",
         "Page": ".protocol",
         "PageNumber": ".page_number",
         "PageState": ".protocol",
+        "PagesMayShift": ".shifting",
         "Paging": ".protocol",
         "SinglePage": ".single",
         "dig": ".dotted",
         "placed": ".dotted",
+        "warn_if_pages_shift": ".shifting",
     },
 )

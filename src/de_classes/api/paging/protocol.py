@@ -91,8 +91,8 @@ class KnowsAhead(Protocol):
 class ChecksAnswers(Protocol):
     """What a way of paging may offer besides: looking at an answer before records are looked for in it."""
 
-    def check(self, url: str, answer: Any) -> None:
-        """Accept the answer.
+    def check(self, page: Page) -> None:
+        """Accept the answer; its records have not been looked for.
 
         Raises:
             InvalidAnswer: it says that it failed, whatever its status.
