@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import quote, unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
@@ -27,6 +27,7 @@ __all__ = [
     "Request",
     "Response",
     "Transport",
+    "merged",
     "origin",
     "same_origin_path",
     "without_query",
@@ -56,10 +57,15 @@ class Request:
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
     json: Any = None
     """The body, sent as JSON; None sends none. May hold secrets."""
+    form: Mapping[str, Param] | None = None
+    """The body, sent as a form in place of `json`."""
     repeatable: bool = False
     """Whether it may be sent again although its method is not idempotent, as a login may."""
     hidden: tuple[Secret, ...] = ()
-    """Secrets that its URL may hold although no parameter of its own does: a redirect's repeats them."""
+    """Other secrets to take out of what is told: of parts of a header, or of a URL that a redirect gave."""
+    purpose: Literal["ask", "login", "token"] = "ask"
+    """Set by an auth for what it asks on its own account: "login" at the API, or "token" at a URL that the auth was
+    given, of whatever origin, which gets no header of the client."""
 
     @property
     def may_repeat(self) -> bool:
@@ -80,25 +86,33 @@ class Request:
         return urlunsplit((scheme, netloc, path, "&".join(filter(None, (query, urlencode(pairs)))), ""))
 
     def body(self) -> bytes | None:
-        """The JSON text to send, secrets revealed."""
+        """The bytes to send, secrets revealed; the same ones each time."""
+        if self.form is not None:
+            return urlencode([(name, _text(value)) for name, value in self.form.items() if value is not None]).encode()
         return None if self.json is None else msgspec.json.encode(self.json, enc_hook=_reveal)
 
+    def content_type(self) -> str | None:
+        """What the body is; None where there is none."""
+        if self.form is not None:
+            return "application/x-www-form-urlencoded"
+        return None if self.json is None else "application/json"
+
     def with_header(self, name: str, value: str | Secret) -> Request:
-        """The same request with one more header."""
-        return replace(self, headers={**self.headers, name: value})
+        """The same request with the header, in place of one of that name."""
+        return replace(self, headers=merged(self.headers, {name: value}))
 
     def masked(self, text: str) -> str:
         """The text with every secret of this request taken out."""
         for secret in self.secrets():
             value = secret.reveal()
-            for spelling in {value, urlencode({"": value})[1:]} - {""}:
+            for spelling in {value, urlencode({"": value})[1:], quote(value, safe="")} - {""}:
                 text = text.replace(spelling, "***")
         return text
 
     def secrets(self) -> Iterator[Secret]:
         """Every secret in it."""
         yield from self.hidden
-        yield from _secrets_in([*self.params.values(), *self.headers.values(), self.json])
+        yield from _secrets_in([*self.params.values(), *self.headers.values(), self.json, self.form])
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,12 @@ class Response:
 
 Transport: TypeAlias = Callable[[Request], Response]
 """Sends one request and returns its response, whatever its status. Raises ApiUnreachable when there is none."""
+
+
+def merged(headers: Mapping[str, str | Secret], later: Mapping[str, str | Secret]) -> dict[str, str | Secret]:
+    """Both, the later one in place of one of the same name, whatever the case."""
+    names = {name.lower() for name in later}
+    return {**{name: value for name, value in headers.items() if name.lower() not in names}, **later}
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

@@ -59,8 +59,9 @@ class HttpTransport:
             name: value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()
         }
         body = request.body()
-        if body is not None:
-            headers.setdefault("Content-Type", "application/json")
+        kind = request.content_type()
+        if kind is not None and "content-type" not in map(str.lower, headers):
+            headers["Content-Type"] = kind
         try:
             answer = self._client().request(request.method, request.full_url(), headers=headers, content=body)
         except httpx2.TimeoutException as error:
