@@ -5,7 +5,7 @@ is inherited and nothing is registered. `de_classes.testing.contract` then puts 
 
 How a run goes, for one stream::
 
-    with destination.begin(pipeline, stream, mode) as load:         # from here on, only one run can commit
+    with destination.begin(pipeline, stream, mode) as load:         # others may begin too: who commits first wins
         since = destination.position(pipeline, stream)              # how far did the last commit take it?
         with source.plan(stream, since) as plan:
             receipts = [load.write(split.id, split.read()) for split in plan.splits]    # in workers, any order
@@ -13,6 +13,9 @@ How a run goes, for one stream::
 
 The only moment that matters is the commit: before it nothing is visible, with it everything is, the position included.
 A process that dies at any instant is run again and goes on from the position of the last commit.
+
+Errors are those of `de_classes.errors`, or derived from them: a destination raises `SchemaMismatch`, `CountMismatch`,
+`Overtaken` and `ValueNotHeld` as said below, and `ConfigurationError` for what the user asked for and cannot be had.
 """
 
 from __future__ import annotations
@@ -83,7 +86,11 @@ class Mode(StrEnum):
     REPLACE = "replace"
     """They go, in the same commit that makes the new rows visible."""
     MERGE = "merge"
-    """Rows with the primary key of a new row are updated to it; others are added. Within a load the last one wins."""
+    """Rows with the primary key of a new row are updated to it; others are added. Within a load the last one wins.
+
+    A stream without a primary key cannot be merged: `begin` raises ConfigurationError, as for a mode that a destination
+    lacks. Null is no key: a row with a null in its key fails the load.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,11 @@ class Stream:
     primary_key: tuple[str, ...] = ()
     """Columns that together identify a row; needed to merge."""
     schema: pa.Schema | None = None
-    """The columns, where they are known before any row is read."""
+    """The columns, where they are known before any row is read.
+
+    A destination makes an empty table of them when a commit brings no rows; where they are not known, there is nothing
+    to make until rows come.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,8 @@ class Batch:
     """Some records of a stream, and perhaps the position that the stream has reached with them.
 
     A position here says: with this batch and all before it from the same split, the stream has reached this point, and
-    a run that starts `since` it yields exactly the rest. Batches without records may carry one too. Where batches carry
+    a run that starts `since` it yields exactly the rest. Batches without records may carry one too; where no
+    columns are known yet, one without columns does. Where batches carry
     positions, the last rows of a split come with one.
     """
 
@@ -118,8 +130,10 @@ class Split(Protocol):
     def id(self) -> str:
         """Names the content: two splits with this id, in this run or a later one, give the same rows in the same order.
 
-        A destination may therefore keep what an interrupted run wrote of a split and not ask for it again. A source
-        whose reading depends on the moment (a snapshot, an open query) puts that moment into the id.
+        A destination may therefore keep what an interrupted run wrote of a split and not ask for it again. "part-0" is
+        no such name, unless it holds the same rows whatever `since` is and however the source grows. A source whose
+        reading depends on the moment (a snapshot, an open query) puts that moment into the id, and one that cannot
+        tell takes a new id each time: nothing is then resumed, and nothing is wrong.
         """
         ...
 
@@ -132,7 +146,8 @@ class Split(Protocol):
 class Plan:
     """The work between a position and the present, cut into splits that may be read in any order, by anyone, at once.
 
-    The order of `splits` is the order of the rows where that matters (a merge lets the last one win). Ids are unique.
+    The order of `splits` is the order of the rows where that matters (a merge lets the last one win), so it is the same
+    in the next plan. Ids are unique.
     """
 
     splits: Sequence[Split]
@@ -159,8 +174,13 @@ class Source(Protocol):
         """Plan what came after `since` (None: everything).
 
         What the splits share (an exported snapshot, a login) lives as long as the context. Planning twice without a
-        change outside gives splits with the same rows. When nothing is new, the plan has no splits, or its splits have
-        no rows, and its position is `since` or equivalent to it.
+        change outside gives splits with the same rows. The positions of the two plans may differ as values (the number
+        of a snapshot), but not in what comes since them, now or when the source has grown. When nothing is new, the
+        plan has no splits, or its splits have no rows, and its position is `since` (or None): the runner commits
+        whatever differs. Plans that are `whole` are exempt from this last rule.
+
+        Observers are the runner's, and are not handed over. A source that wants to tell `Retried` takes an observer
+        where it is constructed, as ApiClient does.
         """
         ...
 
@@ -172,7 +192,8 @@ class Receipt:
     split_id: str
     rows: int
     bytes: int
-    """Bytes as the destination stores or sends them (a Parquet file's size, the length of a COPY)."""
+    """Bytes as the destination stores or sends them (a Parquet file's size, the length of a COPY): above 0 where there
+    are rows. It is told to people, and nothing is decided by it."""
     schema: pa.Schema | None
     """The schema of the batches; None when the split gave no batch."""
     position: Position | None = None
@@ -190,25 +211,40 @@ class Load(Protocol):
 
     @property
     def staged(self) -> Mapping[str, Receipt]:
-        """Receipts, by split id, of what an interrupted load had completely written and this one took over."""
+        """Receipts, by split id, of what an interrupted load had completely written and this one took over.
+
+        Only of the same pipeline and stream, and never of a piece whose `write` raised. The mode does not matter: a
+        piece is rows, whatever a commit does with them. A destination that cannot take over gives an empty mapping.
+        """
         ...
 
     def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
         """Write the batches where nobody sees them yet. Called once per split, from any thread or process.
 
         When it raises, or `batches` does, the piece counts as not written and what it left is removed, now or later.
+        Values come back as they were given, null and the last bit of a float included.
+
+        Raises:
+            SchemaMismatch: the batches of the split differ in their columns, or (here or in `commit`) the columns are
+                not those of the destination. Nothing has changed then.
+            ValueNotHeld: a value that the destination would have to change in order to hold it.
+
         """
         ...
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
         """Make exactly these pieces visible, in this order, with the position: all or nothing.
 
-        Rows are counted once more and must agree with the receipts. A commit whose outcome is unknown is looked up,
-        never guessed.
+        Rows are counted once more and must agree with the receipts. A commit that is interrupted anywhere has shown
+        rows and position, or neither: they are one write. One whose outcome is unknown is looked up, never guessed.
+
+        Without receipts, a commit moves the position alone (and in the mode replace leaves no rows). `position=None`
+        says that the stream has no position: the next `position` is None, whatever it was before.
 
         Raises:
             Overtaken: another run of the pipeline has committed to this stream since the load began.
             CountMismatch: the rows to be made visible are not the rows that were read.
+            SchemaMismatch: the columns are not those of the destination, or of the other pieces.
 
         """
         ...
@@ -225,8 +261,17 @@ class Destination(Protocol):
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> AbstractContextManager[Load]:
         """Begin a load. Leaving the context without a commit leaves nothing visible, whatever the reason.
 
+        It neither waits for another live load nor refuses because of one: nobody can tell a slow run from a dead one.
+        No lock is held from here to the commit. Of two loads of a pipeline into a stream the first to commit wins, and
+        the other's commit raises Overtaken; loads of two pipelines may both commit.
+
         What was written may stay staged, so that the next run need not repeat it; the next commit of the pipeline to
-        this stream removes what it did not use. What another live run is writing is left alone.
+        this stream removes what it did not use. What another live run is writing is left alone: all of another
+        pipeline's, and of this pipeline's what could still be committed.
+
+        Raises:
+            ConfigurationError: there is no such mode here, or it is merge and the stream has no primary key.
+
         """
         ...
 

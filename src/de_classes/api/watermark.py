@@ -46,7 +46,7 @@ def highest(watermark: Watermark, values: Iterable[Any]) -> Watermark:
 
 def _highest_text(watermark: Watermark, texts: list[str]) -> str:
     # UTC timestamps of one length, the usual case, compare rightly as they are.
-    alike = len(set(map(len, texts))) == 1 and all(text.endswith("Z") for text in texts)
+    alike = len(set(map(len, texts))) == 1 and all(text.endswith("Z") and text[10:11] == "T" for text in texts)
     if alike and all(_TIMESTAMP.fullmatch(text) for text in (texts[0], max(texts))):
         texts = [max(texts)]
     if watermark is not None:
@@ -64,7 +64,8 @@ def _highest_text(watermark: Watermark, texts: list[str]) -> str:
 def _text_key(text: str) -> tuple[str, Any, str]:
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
-        return "texts", text, ""
+        # "999" is above "1000" letter by letter, which is hardly what an API means that counts.
+        return ("texts" if not text.isdecimal() else f"texts of {len(text)} digits"), text, ""
     moment, fraction, zone = match.groups()
     instant = datetime.fromisoformat(moment + (zone or ""))
     family = "timestamps without a zone" if zone is None else "timestamps"

@@ -149,6 +149,8 @@ class _Passing:
         for batch in batches:
             if self._watch.stopped():
                 raise Stopped
+            if not batch.records.num_columns:
+                continue  # a position alone, of a stream whose columns nobody knows yet
             records = apply(self._transforms, batch.records)
             self.rows += records.num_rows
             self._watch.progressed(records.num_rows)

@@ -272,4 +272,6 @@ def _with_schema(task: Task) -> Stream:
 
 
 def _described(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     return str(error) if isinstance(error, DeClassesError) else f"{type(error).__name__}: {error}"

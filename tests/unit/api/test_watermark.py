@@ -84,3 +84,15 @@ def test_what_has_no_order_is_refused(watermark: Any, values: list[Any]) -> None
     if watermark is None and len(values) == 1 and isinstance(values[0], str):
         with pytest.raises(ValueError):  # noqa: PT011 -- same
             highest("2026-01-01T00:00:00.0Z", values)
+
+
+def test_a_blank_between_date_and_time_is_no_shortcut() -> None:
+    """Moments compare as moments, however each separates its date from its time."""
+    assert highest(None, ["2024-01-01 23:00:00Z", "2024-01-01T01:00:00Z"]) == "2024-01-01 23:00:00Z"
+
+
+def test_texts_of_digits_of_different_lengths_have_no_order() -> None:
+    """By letters "1000" comes before "999", and as numbers after it: nobody knows which of them the API means."""
+    assert highest("100", ["999"]) == "999"
+    with pytest.raises(ValueError, match="digits"):
+        highest("999", ["1000"])

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["LocalFolder"]
 
 _BUFFER = 1 << 20
+_TRIES = 1000
+"""Far more than others can remove a folder in the instant between making and using it."""
 
 
 class LocalFolder:
@@ -224,7 +226,7 @@ class LocalSink:
         self._folder._prune(self._path.parent)  # noqa: SLF001 -- the two are one module
 
     def _make(self) -> tuple[Path, int]:
-        while True:
+        for _ in range(_TRIES):
             path = self._path.with_name(f".{uuid4().hex}.tmp")
             try:
                 self._folder.make_folder(path.parent)
@@ -237,6 +239,7 @@ class LocalSink:
             if _is_at(path, descriptor):
                 return path, descriptor
             os.close(descriptor)  # swept in the instant between making and locking it
+        raise FileNotFoundError(errno.ENOENT, "its folder cannot be made", str(self._path))
 
     def _link(self, url: str) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -146,12 +146,9 @@ class DatasetLoad:
             raise
         reach("dataset.write.after_upload")
         receipt = taken.receipt([self._relative(file) for file in files])
-        try:
-            self._put(self.folders.entry(split_id), encode_receipt(receipt))
-        except BaseException:
-            with suppress(StoreError):
-                self._delete(file.key for file in files_of(receipt, self.dataset.url))
-            raise
+        # When this fails, the receipt may be there all the same, and another run may take it over: the files stay, and
+        # go with the next commit that does not list them.
+        self._put(self.folders.entry(split_id), encode_receipt(receipt))
         return receipt
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:

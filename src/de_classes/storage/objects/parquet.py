@@ -185,12 +185,14 @@ def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> W
     with store.open_writer(key) as sink:
         hashed = _Hashed(sink)
         with _storable(groups.schema, store, key):
+            _refuse_unreadable(groups.schema)
             writer = pq.ParquetWriter(
                 pa.PythonFile(hashed, mode="w"), groups.schema, compression=_COMPRESSION, write_page_checksum=True
             )
         with _ended(writer, hashed):
             while not rows or (sink.tell() < target and groups.more()):
-                added, size = groups.write_next(writer)
+                with _taken(store, key):
+                    added, size = groups.write_next(writer)
                 rows, memory = rows + added, memory + size
     file = WrittenFile(key, rows, sink.info.size, memory, f"sha256:{hashed.digest()}")
     with _readable(store, key), store.open_reader(key, size=file.bytes) as raw:
@@ -296,11 +298,18 @@ def _as(batch: pa.RecordBatch, schema: pa.Schema, where: str) -> pa.RecordBatch:
     columns = [batch.column(field.name) for field in schema]
     return pa.RecordBatch.from_arrays(
         [
-            column if column.type == field.type else column.cast(field.type)
+            column if column.type == field.type else _cast(column, field.type)
             for column, field in zip(columns, schema, strict=True)
         ],
         schema=schema,
     )
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    """The column in the type that was written, where the file has it in a plainer one."""
+    if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(column.type):
+        column = column.cast(kind.value_type).dictionary_encode()
+    return column.cast(kind)
 
 
 def _count(store: ObjectStore, key: str, told: str, rows: int, expected: int) -> None:
@@ -338,9 +347,34 @@ def _storable(schema: pa.Schema, store: ObjectStore, key: str) -> Iterator[None]
         ) from error
 
 
+@contextmanager
+def _taken(store: ObjectStore, key: str) -> Iterator[None]:
+    """Tell of values that Parquet's writer does not take."""
+    try:
+        yield
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueNotHeld(
+            f"{store.url}/{key}",
+            f"Parquet does not take the values: {str(error).splitlines()[0]}",
+            "Cast the column to another type, or mend or leave out such values.",
+            table=None,
+            column=None,
+            row=None,
+        ) from error
+
+
 def _parquet_holds(field: pa.Field[Any]) -> bool:
     try:
-        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        _refuse_unreadable(pa.schema([field]))
     except pa.ArrowException:
         return False
     return True
+
+
+def _refuse_unreadable(schema: pa.Schema) -> None:
+    """Write and read a null of each type: some types Parquet takes, and gives back in one that has no way back."""
+    for field in schema:
+        sink = pa.BufferOutputStream()
+        nullable = field.with_nullable(nullable=True)
+        pq.write_table(pa.table([pa.nulls(1, field.type)], schema=pa.schema([nullable])), sink)
+        _cast(pq.read_table(pa.BufferReader(sink.getvalue())).column(0).combine_chunks(), field.type)

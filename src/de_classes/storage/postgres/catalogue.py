@@ -30,7 +30,8 @@ ORDER BY a.place
 """
 
 _TABLE = """
-SELECT c.oid, c.relkind::text, pg_relation_size(c.oid) / current_setting('block_size')::int, pg_table_size(c.oid),
+SELECT c.oid, c.relkind::text, c.relrowsecurity,
+       pg_relation_size(c.oid) / current_setting('block_size')::int, pg_table_size(c.oid),
        EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),
        ARRAY(SELECT a.attname FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k (number, place), pg_attribute a
              WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.number
@@ -58,6 +59,8 @@ class Table:
     columns: tuple[Column, ...]
     with_defaults: frozenset[str]
     """Columns that fill themselves when an INSERT leaves them out."""
+    row_security: bool = False
+    """Whether policies decide which rows a user sees."""
 
 
 def table_in_catalogue(connection: psycopg.Connection[Any], name: TableName) -> Table | None:
@@ -65,12 +68,12 @@ def table_in_catalogue(connection: psycopg.Connection[Any], name: TableName) -> 
     row = connection.execute(_TABLE, (name.schema, name.table)).fetchone()
     if row is None:
         return None
-    oid, kind, blocks, size, has_children, key, required, defaults = row
+    oid, kind, row_security, blocks, size, has_children, key, required, defaults = row
     columns = [
         replace(column, nullable=column.name not in required)
         for column in columns_of(connection, f"SELECT * FROM {name.sql}")
     ]
-    return Table(oid, kind, blocks, size, has_children, tuple(key), tuple(columns), frozenset(defaults))
+    return Table(oid, kind, blocks, size, has_children, tuple(key), tuple(columns), frozenset(defaults), row_security)
 
 
 def columns_of(connection: psycopg.Connection[Any], query: str) -> list[Column]:

@@ -81,7 +81,7 @@ class Snapshot:
         """Export the snapshot of the transaction that is open on a connection."""
         row = connection.execute(
             "SELECT pg_export_snapshot(), pg_current_snapshot()::text, now()::text,"
-            " concat_ws(' ', current_database(), pg_postmaster_start_time(),"
+            " concat_ws(' ', current_database(), current_user, pg_postmaster_start_time(),"
             # A crash may take back what was committed asynchronously, and give its number to another transaction; then
             # the server goes on, with a new checkpointer.
             " (SELECT max(backend_start) FROM pg_stat_activity WHERE backend_type = 'checkpointer'),"
@@ -92,8 +92,13 @@ class Snapshot:
         return cls(exported, f"{seen}@{_digest(server)}", clock)
 
     def names(self, described: Described) -> str:
-        """Name what a stream holds here; what is computed may depend on the clock, so it is new each time."""
-        clock = "" if described.has_pages else self.clock
+        """Name what a stream holds here.
+
+        What is computed may depend on the clock, and what a row security policy shows on settings of the session, so
+        these are new each time.
+        """
+        plain = described.has_pages and described.table is not None and not described.table.row_security
+        clock = "" if plain else self.clock
         return f"{self.content}/{_digest(described.origin + repr(described.columns) + clock)}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from de_classes.contracts import Mode
-from de_classes.errors import ConfigurationError, Overtaken, PostgresUnreachable
+from de_classes.errors import ConfigurationError, Overtaken, PostgresUnreachable, SchemaMismatch
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from .encode import CopyEncoder
 
 __all__ = ["PostgresDestination", "PostgresLoad"]
+
+_SHORT = 60
+"""Characters of a statement that errors show."""
 
 
 class PostgresDestination:
@@ -106,11 +109,20 @@ class PostgresDestination:
         """Run SQL in one transaction; gives the number of rows each statement touched, -1 where there is none."""
         if isinstance(statements, str):
             raise ConfigurationError(repr(self), "statements is one string", "Give a list of statements.")
+        touched = []
         with self.client.connect() as connection:
-            return [connection.execute(statement.encode()).rowcount for statement in statements]
+            for statement in statements:
+                with postgres_errors(f"{self.client.address}, statement {_short(statement)!r}"):
+                    touched.append(connection.execute(statement.encode()).rowcount)
+        return touched
 
     def _state(self, pipeline: str, stream: Stream) -> State:
         return State(self.state_schema, pipeline, stream.name, str(self.table(stream.name)))
+
+
+def _short(statement: str) -> str:
+    text = " ".join(statement.split())
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
 
 
 def _fits(staged: Table | None, target: Table | None) -> bool:
@@ -232,6 +244,7 @@ class PostgresLoad:
             table = table_in_catalogue(connection, target)
         if table is None:
             return False
+        self._refuse_other_columns(pieces)
         for piece in pieces:
             if piece.schema is not None:
                 place(str(target), piece.schema, table, key)
@@ -245,6 +258,17 @@ class PostgresLoad:
             move.run(connection, piece, table)
         reach("postgres.commit.after_move")
         return True
+
+    def _refuse_other_columns(self, pieces: Sequence[Receipt]) -> None:
+        """See that all pieces have the same columns: one that lacks some would get NULL in them."""
+        found = sorted({tuple(sorted(piece.schema.names)) for piece in pieces if piece.schema is not None})
+        if len(found) > 1:
+            told = " and ".join(f"({', '.join(names)})" for names in found[:3])
+            raise SchemaMismatch(
+                f"table {self.target}",
+                f"its splits come with different columns: {told}",
+                "Give every split of a stream the same columns.",
+            )
 
     def _was_committed(self, commit_id: str, backend: _Backend) -> bool:
         """Look over a new connection whether a commit whose answer was lost took place."""

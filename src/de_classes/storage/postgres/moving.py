@@ -11,7 +11,7 @@ from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
 from .catalogue import column_list, table_in_catalogue
 from .identifiers import TableName, quoted
 from .placing import place
-from .types import columns_of_schema
+from .types import columns_of_schema, holds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +103,8 @@ class Move:
         """
         verb = "TRUNCATE" if truncate else "DELETE FROM"
         rows = self.target.sql if table.kind == "p" else f"ONLY {self.target.sql}"
+        # What another pipeline replaces at this moment is not seen and would stay, so the second waits for the first.
+        connection.execute(f"LOCK TABLE {rows} IN SHARE ROW EXCLUSIVE MODE".encode())
         connection.execute(f"{verb} {rows}".encode())
         if connection.execute(f"SELECT 1 FROM {rows} LIMIT 1".encode()).fetchone():
             raise CountMismatch(
@@ -174,7 +176,7 @@ class Move:
         return f"ON CONFLICT ({keys}) DO UPDATE SET {change} WHERE ROW({old})::record *<> ROW({new})::record"
 
     def _chosen(self, staged: Table, table: Table, receipt: Receipt) -> str:
-        """The columns to select: all are of the target's types by now, except enums that were not there before."""
+        """The columns to select, in the target's types: those of a first load may be narrower, and enums are text."""
         types = {column.name: column.type for column in table.columns}
         told = (
             {column.name: column.type for column in columns_of_schema(str(self.target), receipt.schema)}
@@ -186,7 +188,9 @@ class Move:
             wanted = types.get(column.name)
             if wanted == column.type:
                 chosen.append(quoted(column.name))
-            elif wanted is not None and wanted.base == "enum" and told.get(column.name) is not None:
+            elif wanted is not None and (
+                (wanted.base == "enum" and told.get(column.name) is not None) or holds(wanted, column.type)
+            ):
                 chosen.append(f"{quoted(column.name)}::{wanted.ddl(self.target.schema)}")
             else:
                 wrong.append(f"{column.name} was written as {column.type} and is now {wanted or 'gone'}")

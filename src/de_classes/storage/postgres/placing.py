@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from de_classes.errors import SchemaMismatch, ValueNotHeld
 
-from .arrow_values import pc
+from .arrow_values import pc, relisted, row_of_value
 from .copy_text import plain
+from .json_text import json_text
 from .types import columns_of_schema, holds
 
 if TYPE_CHECKING:
@@ -59,39 +60,92 @@ class Placing:
     def _checked(self, array: Array, column: Column, refuse: Refuse) -> Array:
         if array.null_count and column.name in self.required:
             raise refuse(pc.index(array.is_null(), True).as_py(), "NULL")
-        element = column.type.element if column.type.array else column.type
-        if element.base in _FLOATS:
-            return _widened(plain(array), _FLOATS[element.base])
-        if element.base in {"varchar", "char"} and element.arguments:
-            _check_length(plain(array), element, refuse)
-        return array
+        lists = plain(array)
+        if not column.type.array:
+            return _exactly(lists, column.type, refuse)
+        values = lists.flatten()
+        exact = _exactly(plain(values), column.type.element, lambda at, what: refuse(row_of_value(lists, at), what))
+        return lists if exact is values else relisted(lists, exact)
+
+
+def _exactly(array: Array, type_: PgType, refuse: Refuse) -> Array:
+    """The values as the column keeps them; those that it would round, cut or fill up are refused."""
+    if type_.base in _FLOATS:
+        return _widened(array, _FLOATS[type_.base])
+    if type_.base in _TEXTS:
+        return _text(array, type_, refuse)
+    if type_.arguments and pa.types.is_decimal(array.type):
+        _refuse_rounded(array, type_, refuse)
+    elif type_.arguments and pa.types.is_temporal(array.type):
+        _refuse_fractions(array, type_.arguments[0], refuse)
+    return array
 
 
 _FLOATS: Mapping[str, pa.DataType] = {"real": pa.float32(), "double precision": pa.float64()}
+_TEXTS = {"text", "varchar", "char", "bpchar", "citext"}
 
 
 def _widened(array: Array, wide: Any) -> Array:
     """Floats as wide as their column: as text, one of fewer bits would become another one."""
-    listed = pa.types.is_list(array.type)
-    narrow: Any = array.type.value_type if listed else array.type
-    if not pa.types.is_floating(narrow) or narrow.bit_width >= wide.bit_width:
+    narrow = array.type
+    return array.cast(wide) if pa.types.is_floating(narrow) and narrow.bit_width < wide.bit_width else array
+
+
+def _text(array: Array, type_: PgType, refuse: Refuse) -> Array:
+    """Text that fits: PostgreSQL cuts blanks beyond the length, and fills char(n) up with them."""
+    if pa.types.is_decimal(array.type):
+        array = _without_exponents(array)
+    if not type_.arguments or type_.base not in {"varchar", "char"}:
         return array
-    return array.cast(pa.list_(wide) if listed else wide)
-
-
-def _check_length(array: Array, type_: PgType, refuse: Refuse) -> None:
-    """Refuse text that PostgreSQL would change: it cuts blanks beyond the length, and fills char(n) up with them."""
-    listed = pa.types.is_list(array.type)
-    texts: Any = pc.list_flatten(array) if listed else array
-    if not pa.types.is_string(texts.type):
-        return
+    texts = array if pa.types.is_string(array.type) else json_text(array, refuse) if _is_nested(array) else None
+    if texts is None:
+        return array
     (limit,) = type_.arguments
     lengths: Any = pc.utf8_length(texts)
     exact = type_.base == "char"
     wrong = pc.index(pc.not_equal(lengths, limit) if exact else pc.greater(lengths, limit), True).as_py()
     if wrong >= 0:
-        row = pc.list_parent_indices(array)[wrong].as_py() if listed else wrong
-        raise refuse(row, f"not exactly {limit} characters" if exact else f"more than {limit} characters")
+        raise refuse(wrong, f"not exactly {limit} characters" if exact else f"more than {limit} characters")
+    return array
+
+
+def _is_nested(array: Array) -> bool:
+    return pa.types.is_struct(array.type) or pa.types.is_list(array.type)
+
+
+def _without_exponents(array: Array) -> Array:
+    """Decimals as text, digit for digit: Arrow writes 0.0000001 as 1E-7."""
+    texts = array.cast(pa.string())
+    short: Any = pc.fill_null(pc.match_substring(texts, "E"), fill_value=False)
+    if not pc.any(short).as_py():
+        return texts
+    spelled = [format(value, "f") for value in pc.filter(array, short).to_pylist()]
+    return pc.replace_with_mask(texts, short, pa.array(spelled, pa.string()))
+
+
+def _refuse_rounded(array: Array, type_: PgType, refuse: Refuse) -> None:
+    """Refuse what a negative scale would round: numeric(2, -3) holds thousands."""
+    scale = type_.arguments[1] if len(type_.arguments) > 1 else 0
+    if scale < 0:
+        numbers = array.to_pylist()  # one by one: columns of thousands are rare
+        wrong = next((n for n, number in enumerate(numbers) if number is not None and number % 10**-scale), -1)
+        if wrong >= 0:
+            raise refuse(wrong, f"a number that is no multiple of {10**-scale}")
+
+
+_MICROSECONDS = 6
+
+
+def _refuse_fractions(array: Array, digits: int, refuse: Refuse) -> None:
+    """Refuse moments with more digits after the second than the column keeps."""
+    per_second = {"s": 0, "ms": 3, "us": 6, "ns": 9}.get(getattr(array.type, "unit", "s"), 0)
+    if digits >= min(per_second, _MICROSECONDS):
+        return
+    numbers = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64()).cast(pa.int64())  # noqa: PLR2004 -- bits
+    step = 10 ** (per_second - digits)
+    wrong = pc.index(pc.not_equal(pc.multiply(pc.divide(numbers, step), step), numbers), True).as_py()
+    if wrong >= 0:
+        raise refuse(wrong, f"more than {digits} digits after the second")
 
 
 def place(subject: str, schema: pa.Schema, target: Table | None, primary_key: Sequence[str]) -> Placing:

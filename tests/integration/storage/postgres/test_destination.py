@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -26,8 +28,14 @@ def destination(client: PostgresClient) -> PostgresDestination:
     return PostgresDestination(client)
 
 
-def load(destination: PostgresDestination, mode: Mode, *pieces: pa.RecordBatch, key: tuple[str, ...] = ()) -> None:
-    with destination.begin("test", Stream("t", key), mode) as open_load:
+def load(
+    destination: PostgresDestination,
+    mode: Mode,
+    *pieces: pa.RecordBatch,
+    key: tuple[str, ...] = (),
+    stream: str = "t",
+) -> None:
+    with destination.begin("test", Stream(stream, key), mode) as open_load:
         receipts = [open_load.write(f"split {n}", iter([Batch(piece)])) for n, piece in enumerate(pieces)]
         open_load.commit(receipts, None)
 
@@ -283,14 +291,60 @@ def test_rows_that_a_trigger_swallows_are_missed(destination: PostgresDestinatio
 
 def test_a_table_altered_during_the_load_is_noticed(destination: PostgresDestination) -> None:
     """Staged rows are not pressed into a column whose type was changed meanwhile."""
-    destination.client.run("CREATE TABLE t (a numeric(10,2))")
+    destination.client.run("CREATE TABLE t (a text)")
     batch = pa.record_batch({"a": pa.array([Decimal("1.25")], pa.decimal128(10, 2))})
     with destination.begin("test", Stream("t"), Mode.APPEND) as open_load:
         receipt = open_load.write("split", iter([Batch(batch)]))
-        destination.client.run("ALTER TABLE t ALTER a TYPE numeric(12,3)")
+        destination.client.run("ALTER TABLE t ALTER a TYPE numeric(12,3) USING a::numeric")
         with pytest.raises(SchemaMismatch, match="altered during the load"):
             open_load.commit([receipt], None)
     assert destination.client.fetch("SELECT count(*) FROM t") == [(0,)]
+
+
+def test_splits_of_a_first_load_may_be_narrower_than_others(destination: PostgresDestination) -> None:
+    """Where the first split makes the table, another whose values fit goes in; one that lacks a column does not."""
+    wide, narrow = pa.record_batch({"a": [1]}), pa.record_batch({"a": pa.array([2], pa.int32())})
+    load(destination, Mode.APPEND, wide, narrow)
+    assert destination.client.fetch("SELECT a FROM t ORDER BY a") == [(1,), (2,)]
+    with pytest.raises(SchemaMismatch, match="different columns"):
+        load(destination, Mode.APPEND, pa.record_batch({"a": [1], "b": [2]}), wide, stream="another")
+
+
+def test_of_two_pipelines_that_replace_at_once_one_is_seen(
+    destination: PostgresDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another pipeline puts into the table while this one replaces it does not stay beside the new rows."""
+    destination.client.run("CREATE TABLE t (a bigint)")
+
+    def replace(pipeline: str, number: int) -> None:
+        with destination.begin(pipeline, Stream("t"), Mode.REPLACE) as open_load:
+            receipt = open_load.write("a", iter([Batch(pa.record_batch({"a": [number]}))]))
+            open_load.commit([receipt], None)
+
+    moved, others = threading.Event(), []
+
+    def at(point: str) -> None:
+        if point == "postgres.commit.before" and not moved.is_set():
+            moved.set()
+            others.append(threading.Thread(target=replace, args=("two", 2)))
+            others[0].start()
+            wait_until(lambda: waits_for_a_lock(destination.client))
+
+    monkeypatch.setattr("de_classes.storage.postgres.destination.reach", at)
+    replace("one", 1)
+    others[0].join(30)
+    assert destination.client.fetch("SELECT a FROM t") == [(2,)]
+
+
+def waits_for_a_lock(client: PostgresClient) -> bool:
+    return bool(client.fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_over_long_names_are_shortened_and_kept_apart(destination: PostgresDestination) -> None:
@@ -311,6 +365,14 @@ def test_statements_run_in_one_transaction(destination: PostgresDestination) -> 
     with pytest.raises(PostgresError, match="division by zero"):
         destination.execute(["DELETE FROM t", "SELECT 1 / 0"])
     assert destination.client.fetch("SELECT '100%', a FROM t") == [("100%", 2)]
+
+
+def test_a_statement_that_fails_is_named(destination: PostgresDestination) -> None:
+    """Of several statements the error shows the one that failed, shortened."""
+    statements = ["CREATE TABLE made (a int)", f"SELECT 1 / 0 AS {'long' * 40}"]
+    with pytest.raises(PostgresError, match=r"statement 'SELECT 1 / 0 AS long.*\.\.\.'"):
+        destination.execute(statements)
+    assert destination.client.fetch("SELECT to_regclass('made')") == [(None,)]
 
 
 def test_an_existing_enum_must_have_the_labels(client: PostgresClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,47 @@ def test_text_that_is_too_long_is_refused_inside_lists(postgres_url: str) -> Non
     with pytest.raises(ValueNotHeld) as told:
         load(postgres_url, "varchar(3)[]", pa.array([["abc"], ["ab", "abc   "]]))
     assert told.value.row == 1
+
+
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("varchar(3)[]", pa.array([["abc  "]], pa.list_(pa.large_string()))),
+        ("varchar(3)[]", pa.array([["abc  "]], pa.list_(DICTIONARY))),
+        ("char(5)[]", pa.array([["abc"]], pa.list_(pa.large_string()))),
+        ("char(50)", pa.array([{"x": 1}])),
+        ("timestamp(0)", pa.array([600_000], pa.timestamp("us"))),
+        ("time(0)", pa.array([600_000], pa.time64("us"))),
+        ("timestamp(0)[]", pa.array([[600_000]], pa.list_(pa.timestamp("us")))),
+        ("numeric(2, -3)", pa.array([12345], pa.decimal128(5, 0))),
+    ],
+    ids=str,
+)
+def test_what_a_column_would_change_is_refused(postgres_url: str, column: str, values: pa.Array[Any]) -> None:
+    """Whatever the layout in Arrow, and whatever metadata claims, a value that would come back otherwise is refused."""
+    client = PostgresClient(postgres_url)
+    client.run(f"CREATE TABLE things (v {column})")
+    told = {"de_classes.postgres_type": column.replace(" ", "")}
+    table = pa.table([values], schema=pa.schema([pa.field("v", values.type, metadata=told)]))
+    with pytest.raises((ValueNotHeld, SchemaMismatch)) as error:
+        Pipeline("p", ArrowSource({"things": table}), PostgresDestination(postgres_url)).run()
+    assert "v" in str(error.value)
+
+
+def test_decimals_are_text_digit_for_digit(postgres_url: str) -> None:
+    """A small decimal in a column of text is written out, and not with an exponent."""
+    values = pa.array([Decimal("0.0000001"), None, Decimal("-1.5000000")], pa.decimal128(20, 7))
+    assert load(postgres_url, "text", values) == [("0.0000001",), (None,), ("-1.5000000",)]
+
+
+def test_dictionaries_of_floats_in_lists_keep_their_value(postgres_url: str) -> None:
+    """A narrow float in a dictionary in a list is the same number in a wider column."""
+    inner = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array([0.1], pa.float32()))
+    lists = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), inner)
+    assert load(postgres_url, "double precision[]", lists) == [([TENTH],)]
 
 
 def test_char_takes_what_it_does_not_fill_up(postgres_url: str) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import uuid
 from typing import Literal
 
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -265,3 +267,22 @@ def test_leaving_in_the_middle_frees_the_server(client: PostgresClient, strategy
         next(batches)
         batches.close()  # type: ignore[attr-defined]
     client.run("DROP TABLE t")
+
+
+def test_who_reads_is_part_of_a_splits_name(client: PostgresClient) -> None:
+    """What a row security policy shows to one user is never taken for what it shows to another, or at another time."""
+    client.run("CREATE TABLE t AS SELECT 1 AS n; CREATE TABLE secured AS SELECT 1 AS n")
+    client.run("ALTER TABLE secured ENABLE ROW LEVEL SECURITY")
+    role = f"reader_{uuid.uuid4().hex[:8]}"
+    client.run(f"CREATE ROLE {role} LOGIN SUPERUSER")
+    try:
+        other = PostgresClient(psycopg.conninfo.make_conninfo(client.conninfo, user=role))
+        ids: dict[str, set[str]] = {"t": set(), "secured": set()}
+        for reader in (client, client, other):
+            source = PostgresSource(reader, tables=["t", "secured"])
+            for stream in source.streams():
+                with source.plan(stream, None) as plan:
+                    ids[stream.name].update(split.id for split in plan.splits)
+        assert {name: len(found) for name, found in ids.items()} == {"t": 2, "secured": 3}
+    finally:
+        client.run(f"DROP ROLE {role}")

@@ -76,7 +76,7 @@ class Forgetful(MemoryStore):
 
 
 def test_a_receipt_whose_answer_is_lost_may_be_taken_over() -> None:
-    """Files whose receipt another run has found and committed stay, though the run that wrote them believes it failed."""
+    """Files whose receipt another run has found and committed stay, though the run that wrote them failed."""
     store = Forgetful()
     destination = DatasetDestination(store, "lake")
 

@@ -82,6 +82,13 @@ def test_an_object_is_no_folder(store: LocalStore) -> None:
     assert keys(store) == ["a", "d/e"]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux has folders in which nothing can be made")
+def test_a_folder_that_cannot_be_made_is_told() -> None:
+    """A place in which the file system makes nothing is an error, and not waited for."""
+    with pytest.raises(StoreError, match="/proc/nowhere"):
+        LocalStore("/proc/nowhere").put("a", b"x")
+
+
 @pytest.mark.parametrize("how", ["put", "create", "write"])
 def test_a_full_disk_leaves_nothing(tmp_path: Path, how: str) -> None:
     """When the space ends in the middle of an object, OutOfSpace is raised and not a byte stays."""

@@ -77,6 +77,8 @@ COLUMNS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
         ),
     ),
     (pa.dictionary(pa.int32(), pa.string()), st.sampled_from(["red", "green", "blue"])),
+    (pa.dictionary(pa.int8(), pa.int64()), st.integers(-5, 5)),
+    (pa.dictionary(pa.int32(), pa.float64()), st.sampled_from([0.5, 1.5])),
     (pa.null(), st.none()),
 ]
 
@@ -220,6 +222,25 @@ def test_a_date_with_a_time_of_day_is_refused(nested: str) -> None:
         write_parquet(store, [pa.record_batch({"odd": dates})], numbered(), SIZES)
     assert keys(store) == []
     write_parquet(store, [pa.record_batch({"odd": dates.slice(0, 2)})], numbered(), SIZES)
+
+
+def test_a_type_that_cannot_be_read_back_is_refused() -> None:
+    """What Parquet takes and would give back in a type with no way back is refused before a row is written."""
+    inner = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array([7]))
+    batch = pa.record_batch({"fine": [1], "odd": pa.StructArray.from_arrays([inner], ["d"])})
+    with pytest.raises(UnknownType, match="odd"):
+        write_parquet(MemoryStore(), [batch], numbered(), SIZES)
+
+
+def test_values_that_the_writer_does_not_take_are_told() -> None:
+    """A null in a column that says it has none is told as a value that cannot be held."""
+    schema = pa.schema([pa.field("a", pa.int64(), nullable=False)])
+    store = MemoryStore()
+    with pytest.raises(ValueNotHeld, match="non-nullable"):
+        write_parquet(
+            store, [pa.RecordBatch.from_arrays([pa.array([None], pa.int64())], schema=schema)], numbered(), SIZES
+        )
+    assert keys(store) == []
 
 
 def test_other_rows_than_the_log_says_are_told() -> None:
