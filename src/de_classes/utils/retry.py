@@ -62,17 +62,17 @@ class RetryBudget:
     """How many retries all calls together may have: a bucket of tokens, so that a dead service is not hammered.
 
     It begins with `capacity` tokens. A retry takes one; a call that succeeds puts `refill` of one back, up to the
-    capacity. Without a token a failure is final at its first attempt. So n calls lead to at most
-    n * (1 + refill) + capacity attempts, whatever happens: with the numbers given here at most 1.1 per call over an
-    outage of 200 calls or more. A service that fails more than one call in eleven for long uses the budget up, which
-    is then for the caller to allow (`RetryBudget(100, refill=0.5)`; a capacity of infinity is no budget at all).
+    capacity. Without a token a failure is final at its first attempt. So n calls of which s succeed lead to at most
+    n + capacity + s * refill attempts, whatever happens. With the numbers given here that is 1.1 attempts per call over
+    an outage of 200 calls in which none succeeds, and also over a long one in which a fifth does; a service that is
+    merely unsteady, and fails a third of the attempts, is borne for ever.
 
     Share one object among all threads and calls that ask the same service. A pickled copy is full, and counts for
     itself. gRPC's `retryThrottling` refills by success in the same way; Finagle's `RetryBudget` adds some retries for
     every second, which this leaves out: they would hammer a service that is dead.
     """
 
-    def __init__(self, capacity: float = 20, refill: float = 0.1) -> None:
+    def __init__(self, capacity: float = 20, refill: float = 0.5) -> None:
         if not (capacity >= 0 and 0 <= refill < math.inf):
             raise ConfigurationError(
                 "RetryBudget",
@@ -87,7 +87,7 @@ class RetryBudget:
     def spend(self) -> bool:
         """Take a token for a retry; False when there is none."""
         with self._lock:
-            # What ten successes bring back is one token, though ten times 0.1 is a little less.
+            # What ten successes of 0.1 bring back is one token, though the sum is a little less.
             if self._tokens < 1 - 1e-9:
                 return False
             self._tokens = max(0.0, self._tokens - 1)

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from contextlib import suppress
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -184,19 +185,42 @@ def test_an_outage_costs_a_tenth_more_at_most() -> None:
 
 @given(outcomes=st.lists(st.integers(0, 9), max_size=200), capacity=st.integers(0, 9), refill=st.floats(0, 1))
 def test_attempts_stay_within_the_budget(outcomes: list[int], capacity: int, refill: float) -> None:
-    """Whatever fails how often, n calls lead to at most n * (1 + refill) + capacity attempts."""
-    budget, attempts, time = RetryBudget(capacity, refill), 0, VirtualTime()
+    """Whatever fails how often, n calls of which s succeed lead to at most n + capacity + s * refill attempts."""
+    budget, attempts, succeeded, time = RetryBudget(capacity, refill), 0, 0, VirtualTime()
     for calls, failures in enumerate(outcomes, 1):
         flaky = Flaky(*[ConnectionError()] * failures)
         with suppress(ConnectionError):
             _call(RetryPolicy(), flaky, time, budget=budget)
+            succeeded += 1
         attempts += flaky.calls
-        assert attempts <= calls * (1 + refill) + capacity + 1e-6
+        assert attempts <= calls + capacity + succeeded * refill + 1e-6
+
+
+def test_a_service_that_a_fifth_gets_through_to_is_spared_too() -> None:
+    """Over a long outage with some successes in it there are no more than 1.1 attempts per call, either."""
+    budget, attempts, succeeded, time = RetryBudget(), 0, 0, VirtualTime()
+    for call in range(1000):
+        flaky = Flaky(*[ConnectionError()] * (0 if call % 5 == 0 else 9))
+        with suppress(ConnectionError):
+            _call(RetryPolicy(), flaky, time, budget=budget)
+            succeeded += 1
+        attempts += flaky.calls
+    assert succeeded == 200
+    assert attempts <= 1100 + 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_unsteady_service_is_borne(seed: int) -> None:
+    """A service that fails a quarter of all attempts at random never uses the budget up."""
+    chance, budget, time = Random(seed), RetryBudget(), VirtualTime()
+    for _ in range(1000):
+        failures = next(n for n in range(9) if chance.random() > 0.25 or n == 5)
+        assert _call(RetryPolicy(), Flaky(*[ConnectionError()] * failures), time, budget=budget) == "done"
 
 
 def test_successes_refill_the_budget() -> None:
-    """Ten calls that succeed bring one retry back."""
-    budget, time = RetryBudget(1), VirtualTime()
+    """Calls that succeed bring retries back: ten of them one, where each brings a tenth."""
+    budget, time = RetryBudget(1, refill=0.1), VirtualTime()
     for _ in range(3):
         assert _call(RetryPolicy(), Flaky(ConnectionError()), time, budget=budget) == "done"
         for _ in range(9):
