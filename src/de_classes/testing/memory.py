@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from de_classes.contracts import Batch, Mode, Plan, Receipt, Stream
-from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch
+from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch, ValueNotHeld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -188,6 +188,9 @@ def _added(table: pa.Table | None, new: pa.Table, load: MemoryLoad) -> pa.Table:
         raise SchemaMismatch(f"stream {load.stream.name!r}", f"has {table.schema}, not {new.schema}")
     if load.mode is not Mode.MERGE:
         return pa.concat_tables([table, new])
+    for column in load.stream.primary_key:
+        if new[column].null_count:
+            raise ValueNotHeld(f"stream {load.stream.name!r}", f"a row has no {column!r}, which is its key")
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in table.to_pylist() + new.to_pylist():
         rows[tuple(row[column] for column in load.stream.primary_key)] = row

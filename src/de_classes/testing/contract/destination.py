@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from de_classes.contracts import Batch, Destination, Load, Mode, Stream
-from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch
+from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch, ValueNotHeld
 from de_classes.testing.contract.elsewhere import in_a_fresh_process, in_time
 from de_classes.testing.contract.interrupting import Interrupted, Lines
 from de_classes.testing.contract.sample import VALUES
@@ -405,6 +405,14 @@ class DestinationContract:
         for mode, stream in keyless + [(mode, ORDERS) for mode in set(Mode) - self.modes]:
             with pytest.raises(ConfigurationError), destination.begin(PIPELINE, stream, mode):
                 pass
+
+    def test_null_is_no_key(self, destination: Destination, read_back: ReadBack) -> None:
+        """A row without a key cannot be merged, and fails the load instead of being merged into another such row."""
+        self._needs(Mode.MERGE)
+        keyless = pa.record_batch({"id": pa.array([1, None], pa.int64()), "status": ["new", "new"]})
+        with pytest.raises(ValueNotHeld):
+            _loaded(destination, Mode.MERGE, keyless, position={"day": 1})
+        assert self._visible(read_back) == []
 
     def test_the_last_row_of_a_key_wins(self, destination: Destination, read_back: ReadBack) -> None:
         """Within a load, later splits win over earlier ones, and later rows of a split over earlier ones."""
