@@ -24,19 +24,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin
 
+import pyarrow as pa
+
 from de_classes.configs.secrets import Secret
 from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ConfigurationError, InvalidAnswer
 from de_classes.utils.faults import reach
 
+from .arrow_json import ArrowJson
+from .pages import Records, taken_apart
 from .paging import Page, SinglePage, dig
 from .records import RecordConverter, infer_schema
 from .watermark import highest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import pyarrow as pa
 
     from de_classes.contracts import Position
 
@@ -203,6 +205,9 @@ def _foreign(resource: Resource, position: Position) -> ConfigurationError:
     )
 
 
+_NOTHING = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
+
+
 @dataclass(frozen=True, slots=True)
 class _Walk:
     """The split: a walk over the pages from a place on."""
@@ -230,41 +235,27 @@ class _Walk:
             if converter is None and page.records:
                 converter = self._inferred(page)
             reach("api.page.read")
-            if converter is not None:
-                records = converter.batch(page.records, page.url)
-                position = place.position(self.resource, following)
-                del page
-                yield Batch(records, position)
+            # Where no page has shown the columns yet, the position travels alone.
+            records = converter.batch(page) if converter is not None else _NOTHING
+            position = place.position(self.resource, following)
+            del page
+            yield Batch(records, position)
             if following is None:
                 return
             place = _Place(following, place.watermark, high)
 
-    def _declared(self) -> RecordConverter | None:
+    def _declared(self) -> _Converter | None:
         resource = self.resource
-        return (
-            RecordConverter(resource.name, resource.schema, resource.extra_fields)
-            if resource.schema is not None
-            else None
-        )
+        return _Converter.of(resource, resource.schema) if resource.schema is not None else None
 
-    def _inferred(self, page: Page) -> RecordConverter:
-        resource = self.resource
-        schema = infer_schema(resource.name, page.records, page.url)
-        return RecordConverter(resource.name, schema, resource.extra_fields, inferred=True)
+    def _inferred(self, page: Page) -> _Converter:
+        schema = infer_schema(self.resource.name, page.records, page.url)
+        return _Converter.of(self.resource, schema, inferred=True)
 
     def _page(self, place: _Place) -> Page:
         response = self._answer(place)
-        answer = response.json(exact=True)
         where = self.resource.records_at
-        records = dig(answer, where) if where else answer
-        if not isinstance(records, list):
-            raise InvalidAnswer(
-                response.request.name,
-                f"there is no list at {where!r}" if where else "the answer is no list",
-                f"The answer {_keys(answer)}. Name where the list stands: records_at=...",
-                url=response.url,
-                status=response.status,
-            )
+        answer, records = taken_apart(response.body, where, response.url) or _decoded(response, where)
         return Page(response.url, answer, records, tuple(response.request.secrets()))
 
     def _answer(self, place: _Place) -> Response:
@@ -283,16 +274,71 @@ class _Walk:
         incremental = self.resource.incremental
         if incremental is None or not page.records:
             return high
-        *parents, name = incremental.field.split(".")
-        owners = [dig(record, ".".join(parents)) if parents else record for record in page.records]
         try:
-            return highest(high, [owner[name] for owner in owners])
-        except (KeyError, TypeError):
-            row = next(n for n, owner in enumerate(owners) if not isinstance(owner, Mapping) or name not in owner)
-            fact = f"record {row} (counted from 0) has no {incremental.field!r}, which the next run would ask by"
+            return highest(high, _values_of(page, incremental.field))
         except ValueError as error:
             fact = f"{incremental.field!r} cannot be a watermark: {error}"
         raise InvalidAnswer(page.url, fact, "Correct Incremental(field=...).")
+
+
+@dataclass(frozen=True, slots=True)
+class _Converter:
+    """Pages to batches of one schema: by Arrow's parser where that is exact, else as `RecordConverter` says."""
+
+    fast: ArrowJson
+    exact: RecordConverter
+
+    @classmethod
+    def of(cls, resource: Resource, schema: pa.Schema, *, inferred: bool = False) -> _Converter:
+        return cls(
+            ArrowJson(schema, ignore_extra=resource.extra_fields == "ignore", as_written=inferred),
+            RecordConverter(resource.name, schema, resource.extra_fields, inferred=inferred),
+        )
+
+    def batch(self, page: Page) -> pa.RecordBatch:
+        batch = self.fast.read(page.records) if isinstance(page.records, Records) else None
+        return batch if batch is not None else self.exact.batch(list(page.records), page.url)
+
+
+def _decoded(response: Response, where: str) -> tuple[Any, list[Any]]:
+    """The answer as objects, and the list in it; tells why an answer could not be taken apart."""
+    try:
+        answer = response.json(exact=True)
+    except (RecursionError, ArithmeticError) as error:
+        raise InvalidAnswer(
+            response.request.name,
+            f"status {response.status} with JSON that cannot be read: {error or type(error).__name__}",
+            "It is nested too deep, or has a number beyond any measure. Report it to the API's makers.",
+            url=response.url,
+            status=response.status,
+        ) from error
+    records = dig(answer, where) if where else answer
+    if not isinstance(records, list):
+        raise InvalidAnswer(
+            response.request.name,
+            f"there is no list at {where!r}" if where else "the answer is no list",
+            f"The answer {_keys(answer)}. Name where the list stands: records_at=...",
+            url=response.url,
+            status=response.status,
+        )
+    return answer, records
+
+
+def _values_of(page: Page, path: str) -> list[Any]:
+    """The values of a field, at a dotted path in each record."""
+    values = page.records.field(path) if isinstance(page.records, Records) else None
+    if values is not None:
+        return values
+    *parents, name = path.split(".")
+    owners = [dig(record, ".".join(parents)) if parents else record for record in page.records]
+    lacking = [n for n, owner in enumerate(owners) if not isinstance(owner, Mapping) or name not in owner]
+    if lacking:
+        raise InvalidAnswer(
+            page.url,
+            f"record {lacking[0]} (counted from 0) has no {path!r}, which the next run would ask by",
+            "Correct Incremental(field=...).",
+        )
+    return [owner[name] for owner in owners]
 
 
 def _keys(answer: Any) -> str:

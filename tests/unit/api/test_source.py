@@ -12,6 +12,8 @@ from de_classes.api import ApiClient, ApiSource, Incremental, NextLink, PageNumb
 from de_classes.api.messages import Response
 from de_classes.contracts import Source, Stream
 from de_classes.errors import ConfigurationError, InvalidAnswer, SchemaMismatch, ValueNotHeld
+from de_classes.pipelines import Checkpoint, Pipeline
+from de_classes.testing.memory import MemoryDestination
 from de_classes.utils.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -202,6 +204,35 @@ def test_an_answer_without_a_list_is_described(answer: Any, records_at: str, tol
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"items": ' + b"[" * 100_000,
+        b'{"items": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}",
+        b'{"items": [{"id": 1e99999999999999999999, "at": 1}]}',
+        b'{"items": [{"id": ' + b"1" * 5000 + b', "at": 1}]}',
+        b'{"items": [{"id": 1, "at": 1, "x": "\xff"}]}',
+        b'{"items": [{"id": 1, "at": 1}',
+        b"<html>",
+    ],
+    ids=["lists", "objects", "exponent", "digits", "bytes", "cut", "page"],
+)
+@pytest.mark.parametrize("extra_fields", ["refuse", "ignore"])
+def test_a_body_that_cannot_be_read_is_an_invalid_answer(body: bytes, extra_fields: str) -> None:
+    """What is no JSON, nested too deep, or no number that can be held, ends the run with a word, not in the parser."""
+    source = _source(lambda request: Response(request, 200, {}, body), extra_fields=extra_fields)
+    with pytest.raises(InvalidAnswer, match="http://api"):
+        _read(source)
+
+
+@pytest.mark.parametrize("value", ["7", "7.0", "0.7e1"])
+def test_numbers_are_what_they_mean(value: str) -> None:
+    """A page that Arrow's parser reads and one that only the exact converter reads give the same rows."""
+    body = f'{{"items": [{{"id": {value}, "at": 1}}, {{"at": 2}}]}}'.encode()
+    batches = _read(_source(lambda request: Response(request, 200, {}, body)))
+    assert batches[0].records.to_pylist() == [{"id": 7, "at": 1}, {"id": None, "at": 2}]
+
+
 def test_a_list_as_the_whole_answer() -> None:
     """An empty `records_at` takes the answer itself for the list."""
     batches = _read(_source(_answers([{"id": 1, "at": 1}], []), records_at="", paging=PageNumber()))
@@ -259,8 +290,16 @@ def test_infers_columns_from_the_first_page() -> None:
     """Without a schema the first page with records shows the columns."""
     answers = [{"items": [], "next": "?c=1"}, {"items": [{"id": 1, "at": 1}], "next": "?c=2"}, {"items": []}]
     batches = _read(_source(_answers(*answers), schema=None))
-    assert [batch.records.num_rows for batch in batches] == [1, 0]
-    assert all(batch.records.schema == SCHEMA for batch in batches)
+    assert [batch.records.num_rows for batch in batches] == [0, 1, 0]
+    assert [batch.records.schema == SCHEMA for batch in batches] == [False, True, True]
+    assert batches[0].records.num_columns == 0
+
+
+def test_a_walk_that_goes_on_at_an_empty_page_comes_to_its_end() -> None:
+    """A checkpoint before the last page, which is empty and shows no columns, is passed, and the next run asks anew."""
+    source = _source(Feed((1, 1), (2, 2)), paging=PageNumber(), schema=None)
+    report = Pipeline("p", source, MemoryDestination(), checkpoint=Checkpoint(rows=1)).run()
+    assert (report.rows, report.streams[0].position) == (2, {"watermark": 2})
 
 
 def test_later_pages_must_fit_the_inferred_columns() -> None:

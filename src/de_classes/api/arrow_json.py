@@ -1,0 +1,177 @@
+"""Records to Arrow by Arrow's own JSON parser: fast, and trusted only where it is exact.
+
+`RecordConverter` says what a page means and why it is wrong; it makes an object of every value. Arrow's parser makes
+none, and is several times as fast, but it rounds large whole numbers into floats, knows no defaults of ours and tells
+errors in its own words. So a page goes through it only when its columns are of types that it reads as we do, and what
+it gives is used only when nothing in the page could have been changed: otherwise `read` returns None, and the converter
+decides. A property test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.json
+
+from ._digits import floats_hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .pages import Records
+
+__all__ = ["ArrowJson"]
+
+pc: Any = pyarrow.compute
+"""The kernels; the stubs want to know types that are known only when a page comes."""
+
+_NUMBER = r"^-?[0-9]{1,60}([.][0-9]{1,60})?$"
+_EXACT_BELOW = 2.0**53
+"""Whole numbers up to this are floats, each of them."""
+
+
+class ArrowJson:
+    """Reads pages into batches of one schema, where that is certain to be exact.
+
+    Args:
+        schema: of the batches. A column of a type that is not read here makes every page come back as None.
+        ignore_extra: leave fields out that the schema does not name, instead of giving the page back.
+        as_written: give a page back in which a float could be another number than the one that is written.
+
+    """
+
+    def __init__(self, schema: pa.Schema, *, ignore_extra: bool, as_written: bool) -> None:
+        self._schema = schema
+        self._readable = _is_read(pa.struct(list(schema)))
+        self._as_written = as_written and _has(schema, pa.types.is_floating)
+        # APIs give decimals as numbers or as texts; which of the two, the last page tells.
+        self._options = [_options(schema, ignore_extra=ignore_extra, texts=_MOMENTS)]
+        if _has(schema, pa.types.is_decimal):
+            self._options.append(_options(schema, ignore_extra=ignore_extra, texts=(*_MOMENTS, pa.types.is_decimal)))
+
+    def read(self, records: Records) -> pa.RecordBatch | None:
+        """The page as a batch; None where it is not certain that this is what it says."""
+        if not self._readable or not records or not records.are_objects:  # the parser crashes on a null
+            return None
+        text = records.lines()
+        if self._as_written and not floats_hold(text):
+            return None
+        for options in self._options:
+            try:
+                batch = self._read(text, len(records), options)
+            except (pa.ArrowException, _UncertainError):
+                continue
+            self._options.sort(key=lambda other: other is not options)
+            return batch
+        return None
+
+    def _read(self, text: bytes, rows: int, parsing: Any) -> pa.RecordBatch:
+        pa.scalar(text, pa.binary()).cast(pa.string())  # Arrow's parser does not look whether it is UTF-8
+        # One block for the page: what is cut would have to be looked for line by line.
+        options: Any = pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1)
+        source: Any = pa.BufferReader(text)
+        table = pyarrow.json.read_json(source, read_options=options, parse_options=parsing)
+        if table.num_rows != rows or table.schema.names != self._schema.names:
+            raise _UncertainError
+        columns = [
+            _as_declared(column.combine_chunks(), field)
+            for column, field in zip(table.columns, self._schema, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+
+class _UncertainError(Exception):
+    """Something in the page might not be what it was parsed as."""
+
+
+def _is_read(kind: Any) -> bool:
+    """Whether Arrow's parser reads the type as we do, perhaps as text first."""
+    if pa.types.is_struct(kind):
+        names = [field.name for field in kind]
+        return 0 < len(names) == len(set(names)) and all(_is_read(field.type) for field in kind)
+    if pa.types.is_list(kind):
+        return _is_read(kind.value_type)
+    return (
+        pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_float64(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_timestamp(kind)
+        or pa.types.is_date32(kind)
+        or pa.types.is_decimal128(kind)
+    )
+
+
+_Test: TypeAlias = "Callable[[Any], bool]"
+_MOMENTS: tuple[_Test, ...] = (pa.types.is_timestamp, pa.types.is_date32)
+"""Types that JSON has as texts: they are parsed as such, and cast as the converter casts them."""
+
+
+def _options(schema: pa.Schema, *, ignore_extra: bool, texts: Sequence[_Test]) -> Any:
+    options: Any = pyarrow.json.ParseOptions
+    return options(
+        explicit_schema=pa.schema([pa.field(field.name, _parsed_as(field.type, texts)) for field in schema]),
+        unexpected_field_behavior="ignore" if ignore_extra else "error",
+        newlines_in_values=True,
+    )
+
+
+def _parsed_as(kind: Any, texts: Sequence[_Test]) -> Any:
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _parsed_as(field.type, texts)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(pa.field(kind.value_field.name, _parsed_as(kind.value_type, texts)))
+    return pa.string() if any(is_such(kind) for is_such in texts) else kind
+
+
+def _has(kind: Any, is_such: _Test) -> bool:
+    """Whether a type, or a schema, holds such a type."""
+    if isinstance(kind, pa.Schema) or pa.types.is_struct(kind):
+        return any(_has(field.type, is_such) for field in kind)
+    return _has(kind.value_type, is_such) if pa.types.is_list(kind) else is_such(kind)
+
+
+def _as_declared(array: Any, field: pa.Field[Any], parent: Any = None) -> Any:
+    """The array in the field's type; `parent` is the struct that it is in."""
+    kind: Any = field.type
+    if pa.types.is_struct(kind):
+        children = [_as_declared(array.field(n), child, array) for n, child in enumerate(kind)]
+        array = pa.StructArray.from_arrays(children, fields=list(kind), mask=array.is_null())
+    elif pa.types.is_list(kind):
+        array = pa.ListArray.from_arrays(
+            array.offsets, _as_declared(array.values, kind.value_field), type=kind, mask=array.is_null()
+        )
+    elif pa.types.is_float64(kind):
+        _check_floats(array)
+    elif array.type != kind:
+        if pa.types.is_decimal(kind):
+            _check_numbers(array)
+        array = array.cast(kind)
+    if not field.nullable and _has_gaps(array, parent):
+        raise _UncertainError
+    return array
+
+
+def _check_floats(array: Any) -> None:
+    """Whole numbers beyond 2 ** 53 may have been rounded, and numbers beyond the range have become infinite."""
+    largest = pc.max(pc.abs(array)).as_py()
+    if largest is not None and largest >= _EXACT_BELOW:
+        raise _UncertainError
+
+
+def _check_numbers(texts: Any) -> None:
+    """Texts that are no numbers in JSON's spelling are for the converter to judge."""
+    if pc.all(pc.match_substring_regex(texts, _NUMBER)).as_py() is False:
+        raise _UncertainError
+
+
+def _has_gaps(array: Any, parent: Any) -> bool:
+    """Whether there is a null where the parent is none."""
+    if not array.null_count:
+        return False
+    if parent is None or not parent.null_count:
+        return True
+    return bool(pc.any(pc.and_(array.is_null(), parent.is_valid())).as_py())

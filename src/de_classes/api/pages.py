@@ -1,0 +1,135 @@
+"""An answer that is taken apart without making an object of each value.
+
+The records of a page are most of its bytes, and Arrow reads them by itself (`arrow_json`). So the answer is decoded
+around them: what says where the next page is becomes Python objects, and the records stay text, each a slice of the
+body, until somebody asks for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, overload
+
+import msgspec
+
+from de_classes.errors import InvalidAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Records", "taken_apart"]
+
+_EXACT = msgspec.json.Decoder(float_hook=Decimal)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_UNREADABLE = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+"""What decoding raises; ArithmeticError is Decimal's, for exponents of very many digits."""
+
+
+class Records(Sequence[Any]):
+    """The records of a page: text, and objects for those who ask, with fractions as Decimal, digit for digit.
+
+    Args:
+        texts: the records, each valid JSON as far as it can be known without decoding it.
+        where: the page that they are of, for errors.
+
+    """
+
+    def __init__(self, texts: Sequence[msgspec.Raw], where: str = "the page") -> None:
+        self._texts = texts
+        self._where = where
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, at: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Records: ...
+
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            return Records(self._texts[at], self._where)
+        return self._decoded(self._texts[at])
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._decoded, self._texts)
+
+    def _decoded(self, text: msgspec.Raw) -> Any:
+        try:
+            return _EXACT.decode(text)
+        except _UNREADABLE as error:
+            raise InvalidAnswer(
+                self._where, f"a record in it cannot be read: {error}", "Report it to the API's makers."
+            ) from error
+
+    @property
+    def are_objects(self) -> bool:
+        """Whether each of them is a JSON object."""
+        return all(memoryview(text)[:1].tobytes() == b"{" for text in self._texts)
+
+    def lines(self) -> bytes:
+        """The texts, one after the other, each followed by the end of a line."""
+        return b"\n".join([*self._texts, b""])
+
+    def digest(self) -> str:
+        """16 hexadecimal digits that tell these records from others."""
+        return hashlib.blake2b(self.lines(), digest_size=8).hexdigest()
+
+    def field(self, path: str) -> list[Any] | None:
+        """The values of one field, at a dotted path of objects; None where a record lacks it or a parent.
+
+        Only these values are decoded.
+        """
+        decoder, names = _reader_of(path)
+        values = []
+        for text in self._texts:
+            try:
+                value = decoder.decode(text)
+            except _UNREADABLE:  # a parent that is no object, or a value that is told about when it is decoded
+                return None
+            for name in names:
+                value = getattr(value, name, msgspec.UNSET)
+            if value is msgspec.UNSET:
+                return None
+            values.append(value)
+        return values
+
+
+def taken_apart(body: bytes, records_at: str, where: str = "the page") -> tuple[Any, Records] | None:
+    """The answer, and the records at a dotted path of it ("" for the answer itself).
+
+    In the answer, `Records` stand in the place of the list. None where there is no list, or no JSON.
+    """
+    try:
+        body.decode()  # where text is skipped, nobody else looks whether it is UTF-8
+        return _apart(body, records_at.split(".") if records_at else [], where)
+    except _UNREADABLE:
+        return None
+
+
+def _apart(text: bytes | msgspec.Raw, names: list[str], where: str) -> tuple[Any, Records] | None:
+    if not names:
+        records = Records(_ITEMS.decode(text), where)
+        return records, records
+    members = _MEMBERS.decode(text)
+    name, *further = names
+    inner = _apart(members.pop(name), further, where) if name in members else None
+    if inner is None:
+        return None
+    answer = {other: _EXACT.decode(value) for other, value in members.items()}
+    return {**answer, name: inner[0]}, inner[1]
+
+
+@lru_cache(maxsize=64)
+def _reader_of(path: str) -> tuple[msgspec.json.Decoder[Any], tuple[str, ...]]:
+    """A decoder that skips everything but a path, and the attributes that lead along it."""
+    *parents, last = path.split(".")
+    kind: Any = msgspec.defstruct("Last", [("at", Any, msgspec.field(name=last, default=msgspec.UNSET))])
+    for name in reversed(parents):
+        kind = msgspec.defstruct("Parent", [("at", kind, msgspec.field(name=name, default=msgspec.UNSET))])
+    return msgspec.json.Decoder(kind, float_hook=Decimal), ("at",) * (len(parents) + 1)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from de_classes.api.arrow_json import ArrowJson
+from de_classes.api.pages import Records
+from de_classes.api.records import RecordConverter
+
+EXACT = msgspec.json.Decoder(float_hook=Decimal)
+NAMES = ["a", "b", "ü", 'q"']
+SCALARS = [
+    pa.bool_(),
+    pa.int8(),
+    pa.int64(),
+    pa.uint64(),
+    pa.float64(),
+    pa.string(),
+    pa.null(),
+    pa.decimal128(10, 2),
+    pa.decimal128(38, 0),
+    pa.timestamp("us", "UTC"),
+    pa.timestamp("ms"),
+    pa.date32(),
+]
+NUMBERS = [
+    *(
+        "0",
+        "-0",
+        "-0.0",
+        "1",
+        "-1",
+        "1.0",
+        "1e3",
+        "1E+2",
+        "1.5",
+        "12.34",
+        "12.345",
+        "127",
+        "128",
+        "-129",
+        "9007199254740993",
+    ),
+    *("9007199254740993.0", "9223372036854775807", "9223372036854775808", "18446744073709551615", "1e400", "-1e400"),
+    *("1e-400", "0.1234567890123456789", "0.03639203761148579", "123456789012345678901234567890", "4.9e-324", "1e22"),
+    *("5e-324", "99999999.99", "100000000.00", "0.30000000000000004", "17976931348623157e292"),
+]
+TEXTS = [
+    *("", "x", "1", "1.50", "-3.4", " 1", "1_0", "NaN", "2026-01-02", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05"),
+    *("2026-01-02T03:04:05.1234567Z", "2026-01-02T05:04:05.5+02:00", "2026-02-30", "😀", "\u0000", "\ud800", "\\n"),
+]
+
+
+def _structs(depth: int = 2) -> st.SearchStrategy[Any]:
+    field = st.tuples(st.sampled_from(NAMES), _kinds(depth - 1), st.booleans())
+    return st.lists(field, min_size=1, max_size=3, unique_by=lambda f: f[0]).map(
+        lambda fields: pa.struct(
+            [pa.field(name, kind, nullable=maybe or pa.types.is_null(kind)) for name, kind, maybe in fields]
+        )
+    )
+
+
+def _kinds(depth: int) -> st.SearchStrategy[Any]:
+    scalars = st.sampled_from(SCALARS)
+    return scalars | _structs(depth) | _kinds(depth - 1).map(pa.list_) if depth else scalars
+
+
+@st.composite
+def _texts_of(draw: st.DrawFn, kind: Any) -> str:
+    """JSON for a type: mostly what it takes, sometimes anything."""
+    if draw(st.integers(0, 14)) == 0:
+        return draw(st.sampled_from(["null", "{}", "[]", "true", *NUMBERS, *map(json.dumps, TEXTS)]))
+    if pa.types.is_struct(kind):
+        members = [f"{json.dumps(f.name)}: {draw(_texts_of(f.type))}" for f in kind if draw(st.integers(0, 9))]
+        if draw(st.integers(0, 19)) == 0:
+            members.append('"extra": 1')
+        return "{" + ",\n ".join(draw(st.permutations(members))) + "}"
+    if pa.types.is_list(kind):
+        return f"[{', '.join(draw(st.lists(_texts_of(kind.value_type), max_size=3)))}]"
+    return draw(st.sampled_from(_leaves_of(kind)))
+
+
+def _leaves_of(kind: Any) -> list[str]:
+    texts = list(map(json.dumps, TEXTS))
+    if pa.types.is_boolean(kind):
+        return ["true", "false", "null"]
+    if pa.types.is_null(kind):
+        return ["null"]
+    if pa.types.is_decimal(kind):
+        return [*NUMBERS, *texts]
+    return texts if pa.types.is_string(kind) or pa.types.is_temporal(kind) else NUMBERS
+
+
+@given(data=st.data(), ignore=st.booleans(), as_written=st.booleans())
+def test_what_it_gives_is_what_the_converter_gives(data: st.DataObject, ignore: bool, as_written: bool) -> None:
+    """Whenever Arrow's parser is trusted, the exact converter gives the same batch, bit for bit but for minus zero."""
+    kind = data.draw(_structs())
+    texts = [data.draw(_texts_of(kind)).encode() for _ in range(data.draw(st.integers(1, 4)))]
+    schema = pa.schema(list(kind))
+    batch = ArrowJson(schema, ignore_extra=ignore, as_written=as_written).read(Records(list(map(msgspec.Raw, texts))))
+    if batch is None:
+        return
+    converter = RecordConverter("t", schema, "ignore" if ignore else "refuse", inferred=as_written)
+    wanted = converter.batch(list(map(EXACT.decode, texts)), "a page")
+    batch.validate(full=True)
+    assert batch.schema == wanted.schema
+    assert batch.to_pylist() == wanted.to_pylist()
+
+
+def _read(schema: pa.Schema, *records: str, as_written: bool = False) -> pa.RecordBatch | None:
+    page = Records([msgspec.Raw(record.encode()) for record in records])
+    return ArrowJson(schema, ignore_extra=False, as_written=as_written).read(page)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "held"),
+    [
+        (pa.int64(), "7", 7),
+        (pa.float64(), "0.1", 0.1),
+        (pa.decimal128(10, 2), "1.5", Decimal("1.50")),
+        (pa.decimal128(10, 2), '"1.5"', Decimal("1.50")),
+        (pa.list_(pa.struct([("a", pa.string())])), '[{"a": "x"}, {}]', [{"a": "x"}, {"a": None}]),
+    ],
+    ids=str,
+)
+def test_usual_values_are_read(kind: Any, value: str, held: Any) -> None:
+    """Pages as APIs give them go the fast way."""
+    batch = _read(pa.schema([("x", kind)]), f'{{"x": {value}}}', '{"x": null}')
+    assert batch is not None
+    assert batch.to_pylist() == [{"x": held}, {"x": None}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (pa.float64(), "9007199254740993"),
+        (pa.float64(), "1e400"),
+        (pa.int64(), "1.0"),
+        (pa.int64(), "9223372036854775808"),
+        (pa.uuid(), '"00000000-0000-0000-0000-000000000007"'),
+        (pa.decimal128(10, 2), "1.005"),
+        (pa.string(), "1"),
+        (pa.string(), '"\\ud800"'),
+    ],
+    ids=str,
+)
+def test_what_is_not_certain_is_left_to_the_converter(kind: Any, value: str) -> None:
+    """Anything that could be changed, and any type that is read otherwise, goes the exact way."""
+    assert _read(pa.schema([("x", kind)]), f'{{"x": {value}}}') is None
+
+
+def test_more_digits_than_a_float_has_are_left_to_the_converter() -> None:
+    """Where floats must hold the number as it is written, 18 digits are not taken for certain; 17 are."""
+    schema = pa.schema([("x", pa.float64())])
+    assert _read(schema, '{"x": 0.123456789012345678}', as_written=True) is None
+    assert _read(schema, '{"x": 0.03639203761148579}', as_written=True) is not None
+
+
+def test_bytes_that_are_no_text_are_left_to_the_converter() -> None:
+    """Arrow's parser would let bytes through that are no UTF-8."""
+    records = Records([msgspec.Raw(b'{"x": "\xff"}')])
+    assert ArrowJson(pa.schema([("x", pa.string())]), ignore_extra=False, as_written=False).read(records) is None
