@@ -13,6 +13,7 @@ from .pipeline import Pipeline
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from de_classes.configs.secrets import Secret
     from de_classes.contracts import Transform
     from de_classes.storage.objects import ObjectStore
     from de_classes.storage.postgres import PostgresClient
@@ -32,7 +33,7 @@ class ObjectStoreToPostgres(Pipeline):
     def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
         self,
         store: ObjectStore,
-        postgres: PostgresClient | str,
+        postgres: PostgresClient | str | Secret,
         *,
         name: str = "object_store_to_postgres",
         prefix: str = "",
@@ -50,21 +51,24 @@ class ObjectStoreToPostgres(Pipeline):
 class PostgresToObjectStore(Pipeline):
     """Copies PostgreSQL tables and queries to datasets in S3, MinIO or a folder.
 
-    Each run reads the tables whole, all under one snapshot a table, and replaces the datasets unless `mode` says
-    otherwise.
+    Each run reads the tables whole, each under one snapshot, and replaces the datasets unless `mode` says otherwise.
+    Files that were replaced are kept for `keep_replaced_seconds`, for those who still read them.
     """
 
     def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
         self,
-        postgres: PostgresClient | str,
+        postgres: PostgresClient | str | Secret,
         store: ObjectStore,
         *,
         name: str = "postgres_to_object_store",
-        tables: Sequence[str] = (),
+        tables: Sequence[str] | Mapping[str, str] = (),
         queries: Mapping[str, str] | None = None,
         prefix: str = "",
+        routes: Sequence[Route | str] | None = None,
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.REPLACE,
+        keep_replaced_seconds: float = 86_400.0,
     ) -> None:
         source = PostgresSource(postgres, tables=tables, queries=queries or {})
-        super().__init__(name, source, DatasetDestination(store, prefix), transforms=transforms, mode=mode)
+        destination = DatasetDestination(store, prefix, keep_replaced_seconds=keep_replaced_seconds)
+        super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode)

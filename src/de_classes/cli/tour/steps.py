@@ -157,5 +157,6 @@ def pipelines(
             name="warehouse_to_mirror",
             tables=[f"{SCHEMA}.{table}" for table in KEYS],
             prefix=world.mirror,
+            keep_replaced_seconds=0,  # nobody reads the mirror while a tour is under way
         ),
     )
