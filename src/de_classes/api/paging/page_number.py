@@ -34,7 +34,8 @@ class PageNumber:
 
     With `total_pages_at` (a dotted path in the answer) the walk ends at that number, as the latest answer has it.
     Without, it ends at the first page that has no records; a page that is merely short is no end, since servers cut
-    `per_page` down. A page with the records of an earlier one is an error, and so is a page after `max_pages`.
+    `per_page` down. A page with the records of an earlier one (sixteen of them are looked at) is an error, and so is
+    a page after `max_pages`.
 
     `pin` names parameters whose values are taken from the first answer and sent with every later request of the walk,
     resumed ones included, so that pages do not shift while they are read: `pin={"as_of": "meta.as_of"}`. Without a
