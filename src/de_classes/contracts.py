@@ -401,5 +401,5 @@ class Retried(Event):
 
 
 Observer: TypeAlias = Callable[[Event], None]
-"""Anything that wants to be told. Called in the order of events, one at a time per run; what it raises is logged and
-changes nothing."""
+"""Anything that wants to be told. Called in the order of events, one at a time per run; only `Retried` comes from
+clients, in any thread. What it raises is logged and changes nothing."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 import pyarrow as pa
 
-from de_classes.contracts import Mode
+from de_classes.contracts import Mode  # noqa: TC001 -- msgspec looks annotations up
 from de_classes.errors import DatasetError, ObjectExists, ObjectNotFound, SchemaMismatch, StoreError
 from de_classes.storage.objects._keys import join
 
@@ -94,11 +94,6 @@ class Commit:
     primary_key: tuple[str, ...] = ()
     files: tuple[DataFile, ...] = ()
     pipelines: Mapping[str, Progress] = field(default_factory=dict)
-
-    @property
-    def drops_all_before(self) -> bool:
-        """Whether this commit replaced what was there."""
-        return self.mode is Mode.REPLACE
 
 
 Build: TypeAlias = Callable[["Commit | None"], Commit]

@@ -45,11 +45,9 @@ class ParquetSizes:
     """A file is ended when it is at least this long; it is longer by less than a row group."""
     row_group: int = 16 << 20
     """Rows are collected up to this much memory, and then written as one row group."""
-    batch: int = 16 << 20
-    """About how much memory a batch takes that is read."""
 
     def __post_init__(self) -> None:
-        wrong = [name for name in ("file", "row_group", "batch") if getattr(self, name) <= 0]
+        wrong = [name for name in ("file", "row_group") if getattr(self, name) <= 0]
         if wrong:
             raise ConfigurationError("Parquet sizes", f"{', '.join(wrong)} must be more than 0", "Give bytes.")
 

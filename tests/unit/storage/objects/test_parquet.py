@@ -274,8 +274,8 @@ def test_a_missing_column_is_told() -> None:
 
 def test_sizes_are_checked() -> None:
     """Sizes of nothing are the user's mistake, told all at once."""
-    with pytest.raises(ConfigurationError, match="file, batch"):
-        ParquetSizes(file=0, batch=-1)
+    with pytest.raises(ConfigurationError, match="file, row_group"):
+        ParquetSizes(file=0, row_group=-1)
 
 
 def test_decimals_of_the_widest_kind() -> None:
