@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
 
 from de_classes.errors import ApiStatusError, ApiUnreachable, AuthenticationFailed, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import Again, RetryBudget, RetryPolicy
 
 from .limits import RETRIED_STATUSES, Turns, asked_seconds, refused_for_rate, retry_after_seconds
-from .messages import Request, origin, without_query
+from .messages import Request, joined, merged, origin, without_query, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Mapping
@@ -40,8 +39,12 @@ class ApiClient:
     or the request has an idempotency key (sent as `idempotency_header`), never sooner than `Retry-After` asks;
     `observer` is told. With 429 goes a 403 that says when to come back. `retry_budget`, one of its own when none is
     given, bounds the retries of all requests together; those of 429 take nothing from it. Every attempt, logins and
-    redirects included, counts against `rate_limit`, and a limiter that learns is told what the answers say. Nothing is
-    ever sent to another origin than that of `base_url`.
+    redirects included, counts against `rate_limit`, and a limiter that learns is told what the answers say.
+
+    Credentials belong to the origin of `base_url`: nothing is sent elsewhere, save what an auth asks of its own token
+    endpoint. With `follow_foreign_redirects`, for downloads that an API leaves to an object store, redirects may lead
+    elsewhere, never from https to http: they are followed without headers, credentials and secret parameters, and
+    without them to the end, even where they come back.
 
     Safe to share between threads. Picklable: the copy opens connections, logs in and counts its rate for itself, and
     has no observer, which belongs to the process it was made in. `transport` replaces the network, and with it the
@@ -62,6 +65,7 @@ class ApiClient:
         idempotency_header: str = "Idempotency-Key",
         rate_limit: RateLimiter | None = None,
         observer: Observer | None = None,
+        follow_foreign_redirects: bool = False,
         transport: Transport | None = None,
     ) -> None:
         self.base_url = _checked(base_url)
@@ -73,6 +77,7 @@ class ApiClient:
         self._idempotency_header = idempotency_header
         self._rate_limit = rate_limit
         self._observer = observer
+        self._follow_foreign_redirects = follow_foreign_redirects
         self._transport = transport or _http(timeout_seconds, connect_timeout_seconds)
 
     def get_json(self, path: str, params: Mapping[str, Param] | None = None, *, exact: bool = False) -> Any:
@@ -107,7 +112,7 @@ class ApiClient:
             named[self._idempotency_header] = idempotency_key
         keyed = self._idempotency_header.lower() in map(str.lower, named)
         url = self._resolved(path)
-        asked = Request(method.upper(), url, params or {}, {**self._headers, **named}, json, repeatable=keyed)
+        asked = Request(method.upper(), url, params or {}, merged(self._headers, named), json, repeatable=keyed)
         return _accepted(self._sent(asked))
 
     def close(self) -> None:
@@ -136,12 +141,14 @@ class ApiClient:
         self._refuse_foreign(url, "the request", url)
         return url
 
-    def _refuse_foreign(self, url: str, what: str, subject: str) -> None:
+    def _is_own(self, url: str) -> bool:
         try:
-            foreign = origin(url) != origin(self.base_url)
+            return origin(url) == origin(self.base_url)
         except ValueError:
-            foreign = True
-        if foreign:
+            return False
+
+    def _refuse_foreign(self, url: str, what: str, subject: str) -> None:
+        if not self._is_own(url):
             raise InvalidAnswer(
                 subject,
                 f"{what} goes to another origin than {self.base_url}: {without_query(url)}",
@@ -149,7 +156,11 @@ class ApiClient:
             )
 
     def _addressed(self, request: Request) -> Request:
-        return replace(request, url=self._resolved(request.url), headers={**self._headers, **request.headers})
+        if request.purpose == "token" and "://" in request.url:
+            _refuse_downgrade(self.base_url, request.url, "the token endpoint", request.name)
+            return request
+        headers = request.headers if request.purpose == "token" else merged(self._headers, request.headers)
+        return replace(request, url=self._resolved(request.url), headers=headers)
 
     def _sent(self, asked: Request) -> Response:
         """Send with retries. Each attempt asks for credentials anew: the wait before it may outlast a token."""
@@ -198,19 +209,57 @@ class ApiClient:
 
     def _followed(self, request: Request, turns: Turns) -> Response:
         for _ in range(_MAX_REDIRECTS):
-            response = turns.send(self._transport, request)
+            # What another origin is asked is no matter of this API's rate limit.
+            response = self._transport(request) if request.purpose == "away" else turns.send(self._transport, request)
             location = response.headers.get("location")
-            if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
+            followed = request.method in {"GET", "HEAD"} and request.purpose != "token"
+            if response.status not in _REDIRECTS or location is None or not followed:
                 return response
-            target = urljoin(request.full_url(), location)
-            self._refuse_foreign(target, "a redirect", request.name)
-            request = replace(request, url=target, params={}, hidden=tuple(request.secrets()))
+            request = self._redirected(request, location)
         raise InvalidAnswer(request.name, f"more than {_MAX_REDIRECTS} redirects in a row", "Check the URL.")
+
+    def _redirected(self, request: Request, location: str) -> Request:
+        try:
+            target = joined(request.full_url(), location)
+        except ValueError:
+            target = location
+        further = replace(request, url=target, params={}, hidden=tuple(request.secrets()))
+        if request.purpose != "away":
+            if self._is_own(target):
+                return further
+            if not self._follow_foreign_redirects:
+                self._refuse_foreign(target, "a redirect", request.name)
+        _refuse_downgrade(request.url, further.masked(target), "a redirect", request.name)
+        bare = replace(
+            further, url=without_secrets(target.partition("#")[0], further.hidden), headers={}, purpose="away"
+        )
+        if bare.masked(bare.url) != bare.url:
+            raise InvalidAnswer(
+                request.name,
+                f"a redirect would take a secret to another origin: {without_query(bare.masked(target))}",
+                "It is not followed. Report it to the API's makers.",
+            )
+        return bare
 
 
 def _open(request: Request) -> Generator[Request, Response, None]:
     """The flow of an API that asks for no credentials."""
     yield request
+
+
+def _refuse_downgrade(before: str, url: str, what: str, subject: str) -> None:
+    """Raise when a URL is none that can be asked plainly, or when https would fall to http."""
+    try:
+        scheme, host, _ = origin(url)
+        sound = bool(host) and scheme in ({"https"} if origin(before)[0] == "https" else {"http", "https"})
+    except ValueError:
+        sound = False
+    if not sound:
+        raise InvalidAnswer(
+            subject,
+            f"{what} leads to what is no plain URL, or from https to http: {without_query(url)}",
+            "It is not sent. Check the URL.",
+        )
 
 
 def _accepted(response: Response) -> Response:
@@ -252,21 +301,21 @@ def _remedy(status: int) -> str:
 
 
 def _checked(base_url: str) -> str:
+    # The URL is shown in every error; what is secret has its own place.
+    if any(mark in base_url for mark in "@?#"):
+        raise ConfigurationError(
+            f"base_url of {without_query(base_url).rpartition('@')[2].partition('#')[0]}",
+            "holds a user, a password, a query or a fragment",
+            "Give credentials by auth=... or headers=..., and parameters with the resource.",
+        )
     try:
-        parts = urlsplit(base_url)
-        valid = bool(parts.hostname) and parts.scheme in {"http", "https"} and bool(origin(base_url))
+        scheme, host, _ = origin(base_url)
+        valid = bool(host) and scheme in {"http", "https"}
     except ValueError:
         valid = False
     if not valid:
         raise ConfigurationError(
             f"base_url {base_url!r}", "is no URL of an API", "Give one like https://api.example.com/v2"
-        )
-    if parts.username or parts.password or parts.query or parts.fragment:
-        # The URL is shown in every error; what is secret has its own place.
-        raise ConfigurationError(
-            f"base_url of {parts.hostname}",
-            "holds a user, a password, a query or a fragment",
-            "Give credentials by auth=... or headers=..., and parameters with the resource.",
         )
     return base_url.rstrip("/")
 

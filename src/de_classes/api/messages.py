@@ -27,6 +27,7 @@ __all__ = [
     "Request",
     "Response",
     "Transport",
+    "joined",
     "merged",
     "origin",
     "same_origin_path",
@@ -42,6 +43,8 @@ Param: TypeAlias = "str | int | float | bool | Decimal | Secret | None"
 
 _PLAIN = msgspec.json.Decoder()
 _EXACT = msgspec.json.Decoder(float_hook=Decimal)
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\xa0\u2028\u2029]")
+_USER = re.compile(r"//[^/#]*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -63,9 +66,9 @@ class Request:
     """Whether it may be sent again although its method is not idempotent, as a login may."""
     hidden: tuple[Secret, ...] = ()
     """Other secrets to take out of what is told: of parts of a header, or of a URL that a redirect gave."""
-    purpose: Literal["ask", "login", "token"] = "ask"
-    """Set by an auth for what it asks on its own account: "login" at the API, or "token" at a URL that the auth was
-    given, of whatever origin, which gets no header of the client."""
+    purpose: Literal["ask", "login", "token", "away"] = "ask"
+    """An auth sets "login" for what it asks of the API on its own account, and "token" for what it asks at a URL that
+    it was given, of whatever origin, without the client's headers. The client sets "away" once a redirect has left."""
 
     @property
     def may_repeat(self) -> bool:
@@ -167,10 +170,35 @@ def merged(headers: Mapping[str, str | Secret], later: Mapping[str, str | Secret
 
 
 def origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port of a URL (RFC 6454): what credentials belong to."""
+    """Scheme, host and port of a URL (RFC 6454): what credentials belong to.
+
+    A host in another spelling (a dot at its end, an address in other digits, letters that are not ASCII) is another
+    host: better one too many than one that is not meant.
+
+    Raises:
+        ValueError: a URL that others may read in another way: with a user, a blank in its host, a backslash or a
+            control character before its query, or with a port that is none.
+
+    """
+    start = url.partition("?")[0]
     parts = urlsplit(url)
+    if "\\" in start or {"@", " "} & set(parts.netloc) or _UNSEEN.search(start):
+        raise ValueError("no plain URL")
     scheme = parts.scheme.lower()
-    return scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(scheme)
+    host = (parts.hostname or "") if parts.netloc.isascii() else parts.netloc
+    return scheme, host, {"http": 80, "https": 443}.get(scheme) if parts.port is None else parts.port
+
+
+def joined(url: str, link: str) -> str:
+    """Where a link in what came from the URL leads.
+
+    Raises:
+        ValueError: it has control characters, which some readers of URLs leave out, or is no URL at all.
+
+    """
+    if _UNSEEN.search(link):
+        raise ValueError("no plain URL")
+    return urljoin(url, link)
 
 
 def same_origin_path(page_url: str, link: str) -> str | None:
@@ -178,14 +206,15 @@ def same_origin_path(page_url: str, link: str) -> str | None:
 
     Without the origin a link stays good when the API is found under another address next time.
     """
-    target = urljoin(page_url, link)
     try:
+        target = joined(page_url, link)
         if origin(target) != origin(page_url):
             return None
-    except ValueError:  # a port that is no number
+    except ValueError:
         return None
     _, _, path, query, _ = urlsplit(target)
-    return urlunsplit(("", "", path or "/", query, ""))
+    # With "//" at its front the path would be taken for a host.
+    return urlunsplit(("", "", f"/.{path}" if path.startswith("//") else path or "/", query, ""))
 
 
 def without_secrets(link: str, secrets: Iterable[Secret]) -> str:
@@ -198,7 +227,7 @@ def without_secrets(link: str, secrets: Iterable[Secret]) -> str:
 
 def without_query(url: str) -> str:
     """The URL as it may be shown where nobody knows what its parameters are."""
-    return url.partition("?")[0]
+    return _USER.sub("//***@", url.partition("?")[0])
 
 
 def _secrets_in(value: Any) -> Iterator[Secret]:
