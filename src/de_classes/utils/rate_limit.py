@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import threading
 import time
@@ -102,12 +103,8 @@ class RateLimiter:
         self._windows: dict[str, Window] = {}
         self._allowances: dict[str, Allowance] = {}
         self._paused_until = 0
-        self._running = 0
-        self._lined_up = 0
-        # One thread at a time waits for its place, and one of those that have a place waits to begin.
-        self._line = threading.Lock()
-        self._front = threading.Lock()
-        self._changed = threading.Condition(threading.Lock())
+        self._alone()
+        _here[self._id] = self
 
     def acquire(self) -> None:
         """Return when one more call is allowed, and count it as made at that moment."""
@@ -165,6 +162,15 @@ class RateLimiter:
                 self._learn(fact, now)
             self._changed.notify_all()
 
+    def _alone(self) -> None:
+        """No thread waits and no call runs, as at the beginning of a process."""
+        self._running = 0
+        self._lined_up = 0
+        # One thread at a time waits for its place, and one of those that have a place waits to begin.
+        self._line = threading.Lock()
+        self._front = threading.Lock()
+        self._changed = threading.Condition(threading.Lock())
+
     def __repr__(self) -> str:
         given = [] if self.requests is None else [f"{self.requests}, per_seconds={self.per_seconds}"]
         given += [] if self.concurrent is None else [f"concurrent={self.concurrent}"]
@@ -172,7 +178,6 @@ class RateLimiter:
         return f"RateLimiter({', '.join(given)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        _known[self._id] = self
         options = {
             "concurrent": self.concurrent,
             "learn": self.learn,
@@ -266,20 +271,32 @@ def _remembered(quotas: dict[str, Any], name: str, make: Callable[[], Any]) -> A
 
 
 # Copies of one limiter that come to this process, one with each split it may be, are one limiter here.
-_known: WeakValueDictionary[str, RateLimiter] = WeakValueDictionary()
+_here: WeakValueDictionary[str, RateLimiter] = WeakValueDictionary()
 _arrived: deque[RateLimiter] = deque(maxlen=100)
 _arriving = threading.Lock()
 
 
 def _rebuilt(identity: str, requests: int | None, per_seconds: float, options: dict[str, Any]) -> RateLimiter:
     with _arriving:
-        limiter = _known.get(identity)
+        limiter = _here.get(identity)
         if limiter is None:
             limiter = RateLimiter(requests, per_seconds, **options)
             limiter._id = identity  # noqa: SLF001 -- the same one, in another process
-            _known[identity] = limiter
+            _here[identity] = limiter
             _arrived.append(limiter)  # kept when its split is done: the next one must not begin with a full bucket
         return limiter
+
+
+def _forked() -> None:
+    """The threads that held locks, and made calls, are not in the child."""
+    global _arriving  # noqa: PLW0603 -- a lock that was held stays so for ever
+    _arriving = threading.Lock()
+    for limiter in list(_here.values()):
+        limiter._alone()  # noqa: SLF001 -- its own module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

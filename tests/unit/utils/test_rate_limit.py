@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import math
+import multiprocessing
 import pickle
 import subprocess
 import sys
@@ -356,6 +357,25 @@ def test_copies_are_one_limiter_in_a_process() -> None:
     del here
     gc.collect()
     assert pickle.loads(pickled.replace(limiter._id.encode(), b"0" * 32)) is again()
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
+def test_a_forked_process_counts_for_itself() -> None:
+    """Calls that were under way when a process was forked end in the parent alone; the child waits for none of them."""
+    limiter = RateLimiter(2, per_seconds=3600, concurrent=1)
+    pickled = pickle.dumps(limiter)
+
+    def child() -> None:
+        with limiter:
+            assert pickle.loads(pickled) is limiter
+
+    with limiter, limiter._line, limiter._front, limiter._changed:
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+    process.join(20)
+    ended = process.exitcode
+    process.kill()
+    assert ended == 0
 
 
 @pytest.mark.parametrize(
