@@ -33,9 +33,10 @@ What yours cannot do is told by class attributes: `modes`, `values`, `crosses_pr
 import pytest
 
 # Before they are imported, so that a failure tells the values that differ.
-pytest.register_assert_rewrite("de_classes.testing.contract.source", "de_classes.testing.contract.destination")
+pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("committing", "destination", "source")))
 
-from de_classes.testing.contract.destination import DestinationContract, Leftovers, ReadBack  # noqa: E402 -- see above
+from de_classes.testing.contract.destination import DestinationContract  # noqa: E402 -- see above
+from de_classes.testing.contract.loading import Leftovers, ReadBack  # noqa: E402 -- see above
 from de_classes.testing.contract.source import SourceContract  # noqa: E402 -- see above
 
 __all__ = ["DestinationContract", "Leftovers", "ReadBack", "SourceContract"]
