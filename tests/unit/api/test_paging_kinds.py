@@ -155,6 +155,13 @@ class TestCursors:
         with pytest.raises(InvalidAnswer, match="circle"):
             _walk(paging, page, page, page)
 
+    def test_new_cursors_for_the_same_records_are_found_out(self) -> None:
+        """An API that ignores the cursor, and makes another one each time, is found out by the records."""
+        pages = [_page({"items": [{"id": 1}], "next": f"nonce {n}"}) for n in range(9)]
+        with pytest.raises(InvalidAnswer, match="asked for otherwise"):
+            _walk(CursorInBody(at="next", param="curser"), *pages)
+        assert len(_walk(CursorInBody(at="next"), *[_page({"next": f"{n}"}) for n in range(9)], _page({}))) == 10
+
     def test_the_cursor_of_the_first_page_is_known(self) -> None:
         """A first page whose next cursor is its own is found out at once."""
         with pytest.raises(InvalidAnswer, match="circle"):

@@ -84,6 +84,11 @@ def _by_offset(server: Server, ask: Ask) -> Page:
     return Page(URL, {"total": server.count}, server.slice(_sent(ask)["offset"], _sent(ask)["limit"]))
 
 
+def _by_thinned_offset(server: Server, ask: Ask) -> Page:
+    """Pages of four each, of which some records are left out after the cut."""
+    return Page(URL, {"total": 4 * len(server.sizes)}, server.cut(_sent(ask)["offset"] // 4))
+
+
 def _by_cursor(server: Server, ask: Ask) -> Page:
     number = _number(_sent(ask).get("cursor"))
     following = server.next(number)
@@ -125,6 +130,10 @@ KINDS: dict[str, tuple[Callable[..., Paging], Answers]] = {
     "offset to a short page": (
         lambda max_pages: OffsetLimit(limit=3, ends_at="short", max_pages=max_pages),
         _by_offset,
+    ),
+    "offset by the limit": (
+        lambda max_pages: OffsetLimit(limit=4, total_at="total", advance_by="limit", max_pages=max_pages),
+        _by_thinned_offset,
     ),
     "cursor": (lambda max_pages: CursorInBody(at="next", max_pages=max_pages), _by_cursor),
     "cursor and has_more": (
@@ -237,7 +246,7 @@ def test_a_circle_is_found_before_three_times_its_way(kind: str, leads: list[int
     assert len(way) <= asked <= 3 * len(way) + 1
 
 
-@pytest.mark.parametrize("kind", ["page number with total", "offset with total"])
+@pytest.mark.parametrize("kind", ["page number with total", "offset with total", "offset by the limit"])
 @given(server=servers, most=st.integers(1, 9), fewer=st.integers(0, 20))
 def test_pages_fetched_early_are_those_of_the_walk(kind: str, server: Server, most: int, fewer: int) -> None:
     """Asked for as early as `ahead` allows and matched by what was asked, pages are those of a walk one by one.

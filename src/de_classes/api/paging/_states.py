@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,6 +41,8 @@ class Trail:
     """How many of the pages had something to tell them by."""
     mark: str = ""
     recent: tuple[str, ...] = ()
+    shown: str = ""
+    """Where pages are told by their cursors: the digest of the latest records, for cursors may change for nothing."""
 
     @classmethod
     def of(cls, state: PageState, *, begun: bool) -> Trail:
@@ -56,10 +58,26 @@ class Trail:
     def past(self, page: str) -> Trail:
         """The trail once a page has been read, told by its digest; "" for one that nothing tells."""
         if not page:
-            return Trail(self.pages + 1, self.told, self.mark, self.recent)
+            return replace(self, pages=self.pages + 1)
         told = self.told + 1
         mark = page if told & (told - 1) == 0 else self.mark
-        return Trail(self.pages + 1, told, mark, (*self.recent, page)[-_RECENT:])
+        return replace(self, pages=self.pages + 1, told=told, mark=mark, recent=(*self.recent, page)[-_RECENT:])
+
+    def showing(self, page: Page) -> Trail:
+        """The trail with the records of the page just read.
+
+        Raises:
+            InvalidAnswer: the latest page that had records had the same.
+
+        """
+        shown = digest_of_records(page.records)
+        if shown and shown == self.shown:
+            raise InvalidAnswer(
+                page.url,
+                "this page has the very records of the page before it, though it was asked for otherwise",
+                "The API seems to ignore what asks for the next page: see under which name it expects it.",
+            )
+        return replace(self, shown=shown or self.shown)
 
     def __contains__(self, page: str) -> bool:
         return bool(page) and (page == self.mark or page in self.recent)
@@ -77,9 +95,9 @@ class Trail:
                 f"there are more than max_pages={max_pages} pages",
                 "If the resource really is that long, raise max_pages: the next run goes on at this page.",
             )
-        if self.pages == 1 and not self.told:
+        if self == Trail(pages=1):
             return {}
-        return {"trail": {"pages": self.pages, "told": self.told, "mark": self.mark, "recent": list(self.recent)}}
+        return {"trail": {**asdict(self), "recent": list(self.recent)}}
 
 
 def digest(value: JsonValue) -> str:

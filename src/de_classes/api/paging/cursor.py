@@ -26,7 +26,8 @@ class CursorInBody:
 
     The walk ends where the cursor is missing, null or an empty text. With `has_more_at` (a dotted path to true or
     false) it ends at false, whatever the cursor; true without a cursor is an error. An empty page with a cursor goes
-    on. A cursor that came before is an error, and so is a page after `max_pages`.
+    on. A cursor that came before is an error, and so are the records of the page before under a new cursor (sixteen
+    of them are looked at), and a page after `max_pages`.
 
     `first` is the cursor of the first page, where the API wants one. `in_body` sends all of it in the JSON body of a
     POST, where `param` and `limit_param` are dotted paths; there a cursor may also be an array or an object.
@@ -87,8 +88,8 @@ class CursorInBody:
 class CursorInHeader:
     """Every answer has the cursor of the next page in the header `header`, which is sent back as `param`.
 
-    The walk ends where the header is missing or empty. An empty page with a cursor goes on. A cursor that came before
-    is an error, and so is a page after `max_pages`. For the other options see CursorInBody.
+    The walk ends where the header is missing or empty. An empty page with a cursor goes on. For what is an
+    error, and for the other options, see CursorInBody.
     """
 
     header: str
@@ -128,7 +129,8 @@ def following_cursor(
     """The state of a next cursor; `first` is the first page's.
 
     Raises:
-        InvalidAnswer: the cursor came before, or the walk goes beyond its cap.
+        InvalidAnswer: the cursor came before, the records are those of the page before, or the walk goes beyond its
+            cap.
 
     """
     begun = "cursor" in state
@@ -140,7 +142,7 @@ def following_cursor(
             "the cursor of the next page came before: the walk would go in a circle",
             "Is the cursor sent under the name that the API expects? If so, report it to the API's makers.",
         )
-    return {"cursor": cursor, **trail.kept(page, max_pages)}
+    return {"cursor": cursor, **trail.showing(page).kept(page, max_pages)}
 
 
 def _values(state: PageState, first: JsonValue, param: str, sizes: Mapping[str, int | None]) -> dict[str, Any]:

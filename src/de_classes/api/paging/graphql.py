@@ -39,8 +39,8 @@ class GraphQLConnection:
 
     goes with `records_at="data.orders.nodes"`. Query and variables are sent in the JSON body of a POST. The walk ends
     where `has_next_at` (in the connection) is false; true without a cursor at `end_cursor_at` is an error. An empty
-    page that has a next goes on. A cursor that came before is an error, and so is a page after `max_pages`. An answer
-    with `errors` is never taken, not even with data beside them.
+    page that has a next goes on. For cursors that are errors, and for `max_pages`, see CursorInBody. An answer with
+    `errors` is never taken, not even with data beside them.
 
     To walk backwards, give `page_size_variable="last"`, `cursor_variable="before"` and the paths of `hasPreviousPage`
     and `startCursor`.

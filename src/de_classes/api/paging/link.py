@@ -24,7 +24,8 @@ __all__ = ["LinkHeader", "NextLink"]
 class NextLink:
     """Every answer has the link of the next page at `at` (a dotted path); none, null or an empty one means the end.
 
-    An empty page with a link goes on. A link to a page that was read is an error, and so is one after `max_pages`.
+    An empty page with a link goes on. A link to a page that was read is an error, and so are the records of the page
+    before under a new link (sixteen of them are looked at), and a page after `max_pages`.
 
     The link may be absolute, or relative to the page (RFC 3986). It must lead to the origin of the page: following it
     elsewhere would hand the credentials on. Path and query of it are kept, without parameters that are secret, so that
@@ -64,10 +65,10 @@ class NextLink:
 class LinkHeader:
     """Every answer has the link of the next page in a header: `Link: </orders?page=2>; rel="next"` (RFC 8288).
 
-    An answer without a link of the relation `rel` is the last. An empty page with one goes on. A link to a page that
-    was read is an error, and so is one after `max_pages`. Links about another page (`anchor`) are not followed.
+    An answer without a link of the relation `rel` is the last. An empty page with one goes on. Links about
+    another page (`anchor`) are not followed.
 
-    For where links may lead, and what is kept of them, see NextLink.
+    For where links may lead, what is kept of them, and what is an error, see NextLink.
     """
 
     rel: str = "next"
@@ -143,4 +144,4 @@ def _followed(state: PageState, page: Page, link: str, max_pages: int) -> PageSt
         raise InvalidAnswer(
             page.url, "the next link leads back to a page that was read already", "Report it to the API's makers."
         )
-    return {"link": path, **trail.kept(page, max_pages)}
+    return {"link": path, **trail.showing(page).kept(page, max_pages)}
