@@ -210,7 +210,8 @@ class ApiClient:
     def _followed(self, request: Request, turns: Turns) -> Response:
         for _ in range(_MAX_REDIRECTS):
             # What another origin is asked is no matter of this API's rate limit.
-            response = self._transport(request) if request.purpose == "away" else turns.send(self._transport, request)
+            own = self._is_own(request.url)
+            response = turns.send(self._transport, request) if own else self._transport(request)
             location = response.headers.get("location")
             followed = request.method in {"GET", "HEAD"} and request.purpose != "token"
             if response.status not in _REDIRECTS or location is None or not followed:

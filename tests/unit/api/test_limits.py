@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from de_classes.api import ApiClient
+from de_classes.api.auth import OAuth2ClientCredentials
 from de_classes.api.limits import asked_seconds, facts, refused_for_rate
 from de_classes.api.messages import Request, Response
 from de_classes.errors import ApiStatusError, AuthenticationFailed
@@ -230,6 +231,31 @@ def test_a_request_counts_from_its_end() -> None:
     for _ in range(3):
         client.get_json("x")
     assert [moment for moment, _ in api.asked] == [0, 2.5, 5]
+
+
+@pytest.mark.parametrize(("token_url", "turns"), [("https://login.example/token", 1), ("https://api.example/token", 2)])
+def test_only_the_origin_itself_counts(token_url: str, turns: int) -> None:
+    """Asking another origin for a token takes no turn, and what it says of its limits is not the API's."""
+    sent = []
+
+    def api(request: Request) -> Response:
+        sent.append(request.url)
+        headers = {"ratelimit": '"a";r=0;t=30'} if request.url == token_url else {}
+        return Response(request, 200, headers, b'{"access_token": "t", "token_type": "Bearer", "expires_in": 60}')
+
+    slept = []
+    now = [0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(round(seconds))
+        now[0] += round(seconds * 1e9)
+
+    limiter = RateLimiter(clock=lambda: now[0], sleep=sleep)
+    auth = OAuth2ClientCredentials(token_url, "me", "secret")
+    client = ApiClient("https://api.example", auth=auth, transport=api, rate_limit=limiter)
+    client.get_json("x")
+    assert sent == [token_url, "https://api.example/x"]
+    assert slept == [30] * (turns - 1)
 
 
 def test_a_forbidden_that_is_about_the_rate_is_tried_again() -> None:
