@@ -271,8 +271,7 @@ class _Outage:
         self.now += seconds
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Show in virtual time when attempts would be made."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m de_classes.utils.retry",
         description="Show when a call that fails would be tried again. Time is virtual: nothing is waited for.",
@@ -288,7 +287,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--retry-after", type=float, default=0.0, help="seconds that the service asks to wait")
     parser.add_argument("--budget", type=float, default=20, help="retries that all calls share (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the jitter (default %(default)s)")
-    asked = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Show in virtual time when attempts would be made."""
+    asked = _parser().parse_args(arguments)
     outage = _Outage(asked.fails)
     try:
         policy = RetryPolicy(attempts=asked.attempts, wait_seconds=asked.wait, jitter=asked.jitter)
