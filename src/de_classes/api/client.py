@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -11,9 +13,10 @@ from de_classes.utils.retry import Again, RetryBudget, RetryPolicy
 
 from .limits import RETRIED_STATUSES, Turns, asked_seconds, refused_for_rate, retry_after_seconds
 from .messages import Request, joined, merged, origin, without_query, without_secrets
+from .streaming import Opening
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Mapping
+    from collections.abc import Collection, Generator, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from de_classes.utils.rate_limit import RateLimiter
 
     from .auth import Auth
-    from .messages import Param, Response, Transport
+    from .messages import Param, Response, Streamed, Transport
 
 __all__ = ["ApiClient", "retry_after_seconds"]
 
@@ -93,12 +96,14 @@ class ApiClient:
         headers: Mapping[str, str | Secret] | None = None,
         json: Any = None,
         idempotency_key: str | None = None,
+        repeatable: bool = False,
     ) -> Response:
         """Send a request and return its response, whose status is below 400.
 
         `path` is appended to the base URL, with or without a slash at its front; a whole URL is taken as it is when its
         origin is the base URL's. `idempotency_key` is the same for all attempts, by which the API knows a repetition:
         with it any method is tried again. It names what is done, such as the order, or is drawn for it (a UUID).
+        `repeatable` says that the request only reads, whatever its method.
 
         Raises:
             ApiUnreachable: no connection or no answer, after all attempts.
@@ -110,10 +115,50 @@ class ApiClient:
         named = dict(headers or {})
         if idempotency_key is not None:
             named[self._idempotency_header] = idempotency_key
-        keyed = self._idempotency_header.lower() in map(str.lower, named)
-        url = self._resolved(path)
-        asked = Request(method.upper(), url, params or {}, merged(self._headers, named), json, repeatable=keyed)
-        return _accepted(self._sent(asked))
+        return _accepted(self._sent(self._asked(method, path, params, named, json, repeatable=repeatable)))
+
+    @contextmanager
+    def stream(  # noqa: PLR0913 -- what a request is made of
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Param] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        json: Any = None,
+        repeatable: bool = False,
+        max_body_bytes: int | None = None,
+        deadline_seconds: float | None = None,
+    ) -> Iterator[Streamed]:
+        """Send a request and read its answer's `pieces` while the context lasts.
+
+        All is as with `request`, up to the first piece; what breaks after it is not tried again. The body may be of any
+        size and take any time unless `max_body_bytes` and `deadline_seconds` say otherwise.
+
+        Raises:
+            ApiError: as `request` does; the pieces raise ApiUnreachable and InvalidAnswer, too.
+
+        """
+        asked = self._asked(method, path, params, headers or {}, json, repeatable=repeatable)
+        with Opening(self._transport, max_body_bytes=max_body_bytes, deadline_seconds=deadline_seconds) as opening:
+            through = copy(self)
+            vars(through).update(_transport=opening, _observer=self._observer)
+            response = _accepted(through._sent(asked))  # noqa: SLF001 -- it is this client, on another transport
+            yield opening.answer(response)
+
+    def _asked(  # noqa: PLR0913 -- what a request is made of
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Param] | None,
+        headers: Mapping[str, str | Secret],
+        json: Any,
+        *,
+        repeatable: bool,
+    ) -> Request:
+        keyed = self._idempotency_header.lower() in map(str.lower, headers)
+        sent = merged(self._headers, headers)
+        return Request(method.upper(), self._resolved(path), params or {}, sent, json, repeatable=keyed or repeatable)
 
     def close(self) -> None:
         """Close the connections; another request opens them again."""

@@ -7,7 +7,7 @@ A transport is any callable that takes a `Request` and returns its `Response`. `
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -26,6 +26,7 @@ __all__ = [
     "Param",
     "Request",
     "Response",
+    "Streamed",
     "Transport",
     "joined",
     "merged",
@@ -157,6 +158,23 @@ class Response:
         """The first characters of the body on one line, without secrets."""
         text = self.request.masked(self.body[: 8 * length].decode("utf-8", "replace"))
         return _CONTROL.sub(" ", text)[:length].strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What comes back, piece by piece."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str]
+    """By lower-case name."""
+    pieces: Iterator[bytes]
+    """The body, unpacked, once."""
+
+    def read(self) -> bytes:
+        """The rest of the body."""
+        pieces = list(self.pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 Transport: TypeAlias = Callable[[Request], Response]

@@ -1,11 +1,13 @@
-"""HTTP over the network: the one module that knows httpx2, and where its errors become ours."""
+"""HTTP over the network: the module that knows httpx2, and where its errors become ours."""
 
 from __future__ import annotations
 
 import os
-import ssl
 import threading
+import time
 import weakref
+from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx2
@@ -13,37 +15,77 @@ import httpx2
 from de_classes.configs.secrets import Secret
 from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
 
-from .messages import Response
+from ._deadlines import Deadlines
+from ._unpacking import ACCEPTED, bounded, unpacked
+from .messages import Response, Streamed, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .messages import Request
 
 __all__ = ["HttpTransport"]
+
+_MEBIBYTE = 1024 * 1024
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class HttpTransport:
     """Sends requests over a pool of connections that is opened on first use, once per process.
 
     Safe to share between threads, and picklable: the copy opens a pool of its own. Connections are closed by `close()`,
-    or when nobody holds the transport any more, as in a worker that has read its split. It follows no redirects and
-    knows no credentials; that is the client's part.
+    or when nobody holds the transport any more, as in a worker that has read its split. It follows no redirects, keeps
+    no cookies and knows no credentials; those are the client's part.
+
+    Args:
+        timeout_seconds: for each wait for bytes of an answer, and for room to send.
+        connect_timeout_seconds: for the connection.
+        pool_timeout_seconds: for a connection to be free, when `max_connections` are in use.
+        deadline_seconds: for the whole answer, from when it is asked for; also one that drips ends there.
+        max_body_bytes: of an answer that is read whole, unpacked.
+        max_expansion: how many times its size a packed body of more than 16 MiB may grow to.
+        ca_file: certificates (PEM) to trust besides those of the system. Certificates are always verified.
+        trust_env: take proxies and certificates from the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE ...).
+        max_connections: at most this many at once.
+
     """
 
-    def __init__(
-        self, *, timeout_seconds: float = 30.0, connect_timeout_seconds: float = 10.0, max_connections: int = 20
+    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
+        self,
+        *,
+        timeout_seconds: float = 30.0,
+        connect_timeout_seconds: float = 10.0,
+        pool_timeout_seconds: float = 30.0,
+        deadline_seconds: float = 300.0,
+        max_body_bytes: int = 256 * _MEBIBYTE,
+        max_expansion: float = 200.0,
+        ca_file: str | None = None,
+        trust_env: bool = False,
+        max_connections: int = 20,
     ) -> None:
-        settings = {
+        settings: dict[str, float] = {
             "timeout_seconds": timeout_seconds,
             "connect_timeout_seconds": connect_timeout_seconds,
+            "pool_timeout_seconds": pool_timeout_seconds,
+            "deadline_seconds": deadline_seconds,
+            "max_body_bytes": max_body_bytes,
+            "max_expansion": max_expansion,
             "max_connections": max_connections,
         }
-        if wrong := [f"{name}={value!r}" for name, value in settings.items() if value <= 0]:
+        if wrong := [f"{name}={value!r}" for name, value in settings.items() if not value > 0]:
             raise ConfigurationError("HttpTransport", f"{', '.join(wrong)}: not above 0", "Give a number above 0.")
         self.timeout_seconds = timeout_seconds
         self.connect_timeout_seconds = connect_timeout_seconds
+        self.pool_timeout_seconds = pool_timeout_seconds
+        self.deadline_seconds = deadline_seconds
+        self.max_body_bytes = max_body_bytes
+        self.max_expansion = max_expansion
+        self.ca_file = ca_file
+        self.trust_env = trust_env
         self.max_connections = max_connections
+        self._unopened()
+
+    def _unopened(self) -> None:
         self._opening = threading.Lock()
         self._pool: _Pool | None = None
 
@@ -52,36 +94,37 @@ class HttpTransport:
 
         Raises:
             ApiUnreachable: no connection, no answer in time, or the connection broke.
-            InvalidAnswer: the body is not encoded as its header says.
+            InvalidAnswer: the body is not packed as its header says, or is too large.
 
         """
-        headers = {
-            name: value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()
-        }
-        body = request.body()
-        kind = request.content_type()
-        if kind is not None and "content-type" not in map(str.lower, headers):
-            headers["Content-Type"] = kind
+        limits = {"max_body_bytes": self.max_body_bytes, "deadline_seconds": self.deadline_seconds}
+        with self.stream(request, **limits) as answer:
+            return Response(request, answer.status, answer.headers, answer.read())
+
+    @contextmanager
+    def stream(
+        self, request: Request, *, max_body_bytes: float | None = None, deadline_seconds: float | None = None
+    ) -> Iterator[Streamed]:
+        """Send, and read the answer's body in pieces while the context lasts.
+
+        It may be of any size and take any time unless told otherwise; each piece has to come within the timeout.
+
+        Raises:
+            ApiUnreachable: as for a whole answer; the pieces raise it, too.
+            InvalidAnswer: same.
+
+        """
+        until = None if deadline_seconds is None else time.monotonic() + deadline_seconds
+        waiting = _Waiting(self, request, self._opened(), deadline_seconds, until)
+        answer = waiting.asked()
         try:
-            answer = self._client().request(request.method, request.full_url(), headers=headers, content=body)
-        except httpx2.TimeoutException as error:
-            waited = self.connect_timeout_seconds if isinstance(error, httpx2.ConnectTimeout) else self.timeout_seconds
-            raise ApiUnreachable(
-                request.name,
-                f"no answer within {waited:g} s",
-                "Is the server up? If it is only slow, allow more time: timeout_seconds=...",
-            ) from error
-        except httpx2.TransportError as error:
-            raise ApiUnreachable(
-                request.name, _told(request, error), "Check the URL, the network and the server."
-            ) from error
-        except httpx2.DecodingError as error:
-            raise InvalidAnswer(request.name, f"the body cannot be unpacked ({_told(request, error)})") from error
-        except (httpx2.InvalidURL, UnicodeError) as error:
-            raise ConfigurationError(
-                request.name, f"cannot be sent ({_told(request, error)})", "Check URL and headers."
-            ) from error
-        return Response(request, answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            coding = headers.get("content-encoding", "") if request.method != "HEAD" else ""
+            pieces = unpacked(waiting.pieces(answer), coding, request.name, self.max_expansion)
+            most = None if max_body_bytes is None else int(max_body_bytes)
+            yield Streamed(request, answer.status_code, headers, bounded(pieces, most, request.name))
+        finally:
+            answer.close()
 
     def close(self) -> None:
         """Close the connections; the next request would open them again."""
@@ -90,43 +133,146 @@ class HttpTransport:
         if pool is not None:
             pool.end()
 
-    def _client(self) -> httpx2.Client:
+    def _opened(self) -> _Pool:
         # A forked child must not use its parent's sockets, hence the process id.
         pool = self._pool
         if pool is not None and pool.process == os.getpid():
-            return pool.client
+            return pool
         with self._opening:
             if self._pool is None or self._pool.process != os.getpid():
-                client, process = self._opened(), os.getpid()
-                self._pool = _Pool(client, process, weakref.finalize(self, _close, client, process))
-            return self._pool.client
+                client, deadlines = self._client()
+                process = os.getpid()
+                self._pool = _Pool(client, deadlines, process, weakref.finalize(self, _close, client, process))
+            return self._pool
 
-    def _opened(self) -> httpx2.Client:
+    def _client(self) -> tuple[httpx2.Client, Deadlines]:
         try:
-            return httpx2.Client(
-                timeout=httpx2.Timeout(self.timeout_seconds, connect=self.connect_timeout_seconds),
+            trusted = httpx2.create_ssl_context(trust_env=self.trust_env)
+            if self.ca_file is not None:
+                trusted.load_verify_locations(self.ca_file)
+            client = httpx2.Client(
+                verify=trusted,
+                trust_env=self.trust_env,
+                timeout=httpx2.Timeout(
+                    self.timeout_seconds, connect=self.connect_timeout_seconds, pool=self.pool_timeout_seconds
+                ),
                 limits=httpx2.Limits(
                     max_connections=self.max_connections, max_keepalive_connections=self.max_connections
                 ),
+                # Cookies are credentials that know nothing of ports, and threads would share them.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                headers={"Accept-Encoding": ACCEPTED},
                 follow_redirects=False,
             )
-        except (ssl.SSLError, OSError, ValueError, ImportError) as error:
+        except (OSError, ValueError, ImportError) as error:  # an SSLError is an OSError
             raise ConfigurationError(
                 "the HTTP client",
-                f"cannot be set up ({error})",
-                "Check the proxy and certificate settings of the environment.",
+                f"cannot be set up ({error})" + (f" with ca_file={self.ca_file!r}" if self.ca_file else ""),
+                "Check ca_file, and with trust_env the proxy and certificate settings of the environment.",
             ) from error
+        deadlines = Deadlines()
+        for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 -- httpx2 hands no backend on
+            if isinstance(transport, httpx2.HTTPTransport):
+                transport._pool._network_backend = deadlines  # noqa: SLF001 -- same
+        return client, deadlines
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (self.timeout_seconds, self.connect_timeout_seconds, self.max_connections)
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in {"_opening", "_pool"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._unopened()
 
 
 class _Pool(NamedTuple):
-    """Open connections, the process that they belong to, and what closes them, once."""
+    """Open connections, the end of their waits, the process that they belong to, and what closes them, once."""
 
     client: httpx2.Client
+    deadlines: Deadlines
     process: int
     end: Callable[[], object]
+
+
+class _Waiting(NamedTuple):
+    """One request on its way, and until when its answer may take."""
+
+    transport: HttpTransport
+    request: Request
+    pool: _Pool
+    deadline_seconds: float | None
+    until: float | None
+
+    def asked(self) -> httpx2.Response:
+        """The answer, up to its headers."""
+        with self._translated():
+            built = self._built()
+            if self.deadline_seconds is not None:
+                waits = built.extensions["timeout"]
+                waits["pool"] = min(waits["pool"], self.deadline_seconds)
+            return self.pool.client.send(built, stream=True)
+
+    def pieces(self, answer: httpx2.Response) -> Iterator[bytes]:
+        """The body as it comes over the wire."""
+        raw = answer.iter_raw()
+        while True:
+            with self._translated():
+                piece = next(raw, None)
+            if piece is None:
+                return
+            yield piece
+
+    def _built(self) -> httpx2.Request:
+        request = self.request
+        headers = {
+            name: value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()
+        }
+        kind = request.content_type()
+        if kind is not None and "content-type" not in map(str.lower, headers):
+            headers["Content-Type"] = kind
+        url = request.full_url()
+        built = self.pool.client.build_request(request.method, url, headers=headers, content=request.body())
+        # What was checked as the origin is where it goes, whatever httpx2 makes of the URL.
+        scheme, host, port = origin(url)
+        read = built.url.scheme, built.url.raw_host.decode("ascii"), built.url.port or _DEFAULT_PORTS.get(scheme)
+        if (scheme, host if host.isascii() else read[1], port) != read:
+            raise httpx2.InvalidURL("it may be read in two ways")
+        return built
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Errors of httpx2 become ours."""
+        request = self.request
+        try:
+            with self.pool.deadlines.until(self.until):
+                yield
+        except httpx2.TimeoutException as error:
+            raise ApiUnreachable(request.name, *self._late(error)) from error
+        except httpx2.TransportError as error:
+            raise ApiUnreachable(request.name, _told(request, error), _remedy(error)) from error
+        except httpx2.DecodingError as error:
+            raise InvalidAnswer(request.name, f"the body cannot be unpacked ({_told(request, error)})") from error
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise ConfigurationError(
+                request.name, f"cannot be sent ({_told(request, error)})", "Check URL and headers."
+            ) from error
+
+    def _late(self, error: httpx2.TimeoutException) -> tuple[str, str]:
+        if self.until is not None and time.monotonic() >= self.until:
+            return (
+                f"the answer is not whole after {self.deadline_seconds:g} s",
+                "If it is that large, ask for less at once, or allow more time: deadline_seconds=...",
+            )
+        if isinstance(error, httpx2.PoolTimeout):
+            return (
+                f"no connection was free within {self.transport.pool_timeout_seconds:g} s",
+                "Use fewer threads or allow more connections: max_connections=...",
+            )
+        connecting = isinstance(error, httpx2.ConnectTimeout)
+        waited = self.transport.connect_timeout_seconds if connecting else self.transport.timeout_seconds
+        return (
+            f"no answer within {waited:g} s",
+            "Is the server up? If it is only slow, allow more time: timeout_seconds=...",
+        )
 
 
 def _close(client: httpx2.Client, process: int) -> None:
@@ -134,10 +280,10 @@ def _close(client: httpx2.Client, process: int) -> None:
         client.close()
 
 
-def _rebuilt(timeout: float, connect_timeout: float, max_connections: int) -> HttpTransport:
-    return HttpTransport(
-        timeout_seconds=timeout, connect_timeout_seconds=connect_timeout, max_connections=max_connections
-    )
+def _remedy(error: Exception) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "If its certificate is of an authority of your own, name that: HttpTransport(ca_file=...)."
+    return "Check the URL, the network and the server."
 
 
 def _told(request: Request, error: Exception) -> str:

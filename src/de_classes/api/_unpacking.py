@@ -1,0 +1,97 @@
+"""Bodies that come packed: gzip, br and zstd by Arrow's codecs, a piece at a time, and what is too good to be true.
+
+Arrow has the three without a package more, reads gzip of several members, and tells a body that breaks off, which
+zlib's own objects let pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from de_classes.errors import InvalidAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ACCEPTED", "bounded", "unpacked"]
+
+ACCEPTED = "gzip, br, zstd"
+_CODECS: dict[str, Any] = {"gzip": "gzip", "x-gzip": "gzip", "br": "brotli", "zstd": "zstd"}
+_PIECE = 256 * 1024
+_UNSUSPICIOUS = 16 * 1024 * 1024
+"""Up to this many bytes a body may be packed as well as it likes: a page of zeros is no attack."""
+
+
+def unpacked(pieces: Iterator[bytes], coding: str, name: str, max_expansion: float) -> Iterator[bytes]:
+    """The pieces as they were before they were packed; `coding` is the header's, `name` the request's.
+
+    Raises:
+        InvalidAnswer: another coding, not packed as it says, or grown to more than `max_expansion` times its size.
+
+    """
+    coding = coding.strip().lower()
+    if coding in {"", "identity"}:
+        yield from pieces
+        return
+    if coding not in _CODECS:
+        raise InvalidAnswer(name, f"the body is packed as {coding!r}", f"What was asked for is {ACCEPTED}.")
+    import pyarrow as pa  # noqa: PLC0415 -- loaded only where a body comes packed
+
+    source: Any = _Source(pieces)
+    given = 0
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(source, mode="r"), _CODECS[coding]) as stream:
+            while piece := stream.read(_PIECE):
+                given += len(piece)
+                if given > max(_UNSUSPICIOUS, max_expansion * source.taken):
+                    raise InvalidAnswer(
+                        name,
+                        f"{source.taken} bytes of body grew to {given} and more when unpacked",
+                        "It is not read further. If that is how this API packs, allow it: max_expansion=...",
+                    )
+                yield piece
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidAnswer(name, f"the body cannot be unpacked as {coding} ({error})") from error
+
+
+def bounded(pieces: Iterator[bytes], max_bytes: int | None, name: str) -> Iterator[bytes]:
+    """The pieces, up to so many bytes in all.
+
+    Raises:
+        InvalidAnswer: there are more.
+
+    """
+    given = 0
+    for piece in pieces:
+        given += len(piece)
+        if max_bytes is not None and given > max_bytes:
+            raise InvalidAnswer(
+                name,
+                f"the body has more than {max_bytes} bytes",
+                "Ask for smaller pages, allow more (max_body_bytes=...), or read it in pieces: stream(...).",
+            )
+        yield piece
+
+
+class _Source:
+    """The file that Arrow reads from."""
+
+    closed = False
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+        self.taken = 0
+
+    def read(self, size: int) -> bytes:
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+            self.taken += len(self._rest)
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
