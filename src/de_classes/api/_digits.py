@@ -17,10 +17,10 @@ __all__ = ["floats_hold"]
 
 pc: Any = pyarrow.compute
 
-_FAR = r"[:,\[\s]-?[0-9.]+[eE][-+]?[0-9]{3}"
-"""An exponent of three digits: among such numbers are those that a float has fewer digits for, or none."""
 _LONG = r"[:,\[\s][-0-9][0-9.]{15}"
 """What stands before a number, and its first 16 characters. Ends of words match, too, and do no harm."""
+_FAR = r"[:,\[\s]-?[0-9.]+[eE][-+]?[0-9]{3}"
+"""An exponent of three digits: among such numbers are those that a float has fewer digits for, or none."""
 _MATCHED = 17
 """How many bytes that is."""
 _LONGEST = 40
@@ -36,12 +36,16 @@ def floats_hold(text: bytes) -> bool:
     numbers are not looked at: a whole number below 2 ** 53 is a float.
     """
     texts: Any = pa.array([text], pa.binary())
-    if pc.match_substring_regex(texts, _FAR)[0].as_py():
-        return False
-    if not pc.match_substring_regex(texts, _LONG)[0].as_py():
+    if not _has(texts, f"{_LONG}|{_FAR}"):
         return True
+    if _has(texts, _FAR):
+        return False
     numbers = _long_numbers(text, texts)
     return numbers is not None and all(map(_is_held, _written_otherwise(numbers)))
+
+
+def _has(texts: Any, pattern: str) -> bool:
+    return bool(pc.match_substring_regex(texts, pattern)[0].as_py())
 
 
 def _long_numbers(text: bytes, texts: Any) -> Any:

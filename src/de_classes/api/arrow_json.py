@@ -61,14 +61,14 @@ class ArrowJson:
         for options in self._options:
             try:
                 batch = self._read(text, len(records), options)
-            except (pa.ArrowException, _UncertainError):
+            except (pa.ArrowException, UnicodeDecodeError, _UncertainError):
                 continue
             self._options.sort(key=lambda other: other is not options)
             return batch
         return None
 
     def _read(self, text: bytes, rows: int, parsing: Any) -> pa.RecordBatch:
-        pa.scalar(text, pa.binary()).cast(pa.string())  # Arrow's parser does not look whether it is UTF-8
+        text.decode()  # Arrow's parser does not look whether it is UTF-8
         # One block for the page: what is cut would have to be looked for line by line.
         options: Any = pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         source: Any = pa.BufferReader(text)
