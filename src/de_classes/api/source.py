@@ -9,6 +9,9 @@ The position of a resource is one of
 - `{"page": {...}}` and `{"finished": true}`: the same for a resource that is not incremental. It is read once; to read
   it again, load it with the mode `replace`, which begins anew each time.
 
+Where the resource declares no schema, each holds `"columns"` as well: what the first records showed holds for every
+run.
+
 **At the watermark.** A run asks for what is newer than the highest value that was given. Where the API takes its
 parameter as exclusive (`field > W`), nothing comes twice. Where it is inclusive (`field >= W`), the rows whose field
 equals W come again in the next run: load such a resource with the mode `merge`, which lets them replace themselves. In
@@ -18,34 +21,28 @@ both cases a row that is given W as its value after W was read can only be seen 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urljoin
 
-import pyarrow as pa
+from de_classes.contracts import Plan, Stream
+from de_classes.errors import ConfigurationError
 
-from de_classes.configs.secrets import Secret
-from de_classes.contracts import Batch, Plan, Stream
-from de_classes.errors import ConfigurationError, InvalidAnswer
-from de_classes.utils.faults import reach
-
-from .arrow_json import ArrowJson
-from .pages import Records, taken_apart
-from .paging import Page, SinglePage, dig
-from .records import RecordConverter, infer_schema
-from .watermark import highest
+from ._place import Place
+from ._walk import Walk
+from .paging import SinglePage, warn_if_pages_shift
+from .records import RecordConverter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
 
     from de_classes.contracts import Position
 
     from .messages import Param, Response
-    from .paging import PageState, Paging
+    from .paging import Paging
     from .records import ExtraFields
-    from .watermark import Watermark
 
 __all__ = ["Api", "ApiSource", "Incremental", "Resource"]
 
@@ -58,8 +55,16 @@ class Api(Protocol):
         """What paths are appended to, and links are relative to."""
         ...
 
-    def request(self, method: str, path: str, *, params: Mapping[str, Param] | None = None) -> Response:
-        """Send, and return a response whose status is below 400."""
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Param] | None = None,
+        json: Any = None,
+        repeatable: bool = False,
+    ) -> Response:
+        """Send, and return a response whose status is below 400; `repeatable` is a POST that only reads."""
         ...
 
 
@@ -83,8 +88,9 @@ class Incremental:
 class Resource:
     """One list of records that an API offers, and how to read it.
 
-    Without a `schema` the columns are inferred from the first page of each run, and later pages must fit them; declare
-    one for anything that is to last. See `de_classes.api.records` for what each declared type takes.
+    Without a `schema` the columns are inferred from the first page that has records and kept with the position; later
+    pages must fit them. Declare one for anything that is to last. See `de_classes.api.records` for what each declared
+    type takes.
     """
 
     name: str
@@ -96,6 +102,10 @@ class Resource:
     schema: pa.Schema | None = None
     params: Mapping[str, Param] = field(default_factory=dict)
     incremental: Incremental | None = None
+    body: Mapping[str, Any] | None = None
+    """A JSON body, with which pages are asked for by POST; the paging and the watermark place their values into it."""
+    at_once: int = 1
+    """How many pages are asked for at a time, where the paging knows them ahead; so many are held in memory."""
     extra_fields: ExtraFields = "refuse"
     """What becomes of fields that the schema does not have: `refuse` fails, `ignore` leaves them out."""
 
@@ -105,11 +115,14 @@ class Resource:
             problems.append("the name is empty")
         if self.extra_fields not in {"refuse", "ignore"}:
             problems.append(f"extra_fields={self.extra_fields!r} is neither 'refuse' nor 'ignore'")
+        if self.at_once < 1:
+            problems.append(f"at_once={self.at_once} (must be 1 or more)")
         if self.schema is not None:
             missing = [key for key in self.primary_key if key not in self.schema.names]
             problems += [f"the primary key {key!r} is no column of the schema" for key in missing]
         if problems:
             raise ConfigurationError(f"resource {self.name!r}", "; ".join(problems), "Correct the resource.")
+        warn_if_pages_shift(self.name, self.paging, self.primary_key, stacklevel=4)
         if self.schema is not None:
             RecordConverter(self.name, self.schema)  # refuses types that JSON has no values for
 
@@ -120,7 +133,12 @@ class Resource:
 
 
 class ApiSource:
-    """The resources of an API as streams, a split each: pages come one after the other; memory holds one at a time."""
+    """The resources of an API as streams, a split each: pages come one after the other, each with its position.
+
+    Warns:
+        PagesMayShift: pages of a resource are counted, and nothing tells which rows came twice.
+
+    """
 
     def __init__(self, client: Api, resources: Sequence[Resource]) -> None:
         names = [resource.name for resource in resources]
@@ -148,200 +166,8 @@ class ApiSource:
                 "is no resource of this API source",
                 f"There are: {', '.join(self._resources)}.",
             )
-        place = _Place.of(resource, since)
+        place = Place.of(resource, since)
         if place is None:
             yield Plan((), since)
         else:
-            yield Plan((_Walk(self._client, resource, place, f"{resource.name}-{uuid.uuid4().hex}"),))
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A place in the walk: the page that comes next, and the watermarks."""
-
-    page: PageState
-    watermark: Watermark
-    high: Watermark
-
-    @classmethod
-    def of(cls, resource: Resource, position: Position | None) -> _Place | None:
-        """Where to begin since a position; None when there is nothing more to come."""
-        incremental = resource.incremental
-        if position is None:
-            start = incremental.start if incremental else None
-            return cls(resource.paging.start(), start, start)
-        if set(position) - {"watermark", "high", "page", "finished"} or not position:
-            raise _foreign(resource, position)
-        if position.get("finished"):
-            if incremental:
-                raise _foreign(resource, position)
-            return None
-        page = position.get("page")
-        watermark, high = position.get("watermark"), position.get("high")
-        if not isinstance(page, Mapping | None) or not isinstance(watermark, str | int | None):
-            raise _foreign(resource, position)
-        if page is None:
-            if incremental is None:
-                raise _foreign(resource, position)
-            return cls(resource.paging.start(), watermark, watermark)
-        if not isinstance(high, str | int | None):
-            raise _foreign(resource, position)
-        return cls(page, watermark, high)
-
-    def position(self, resource: Resource, following: PageState | None) -> Position:
-        """The position once the page of this place has been given."""
-        if resource.incremental is None:
-            return {"finished": True} if following is None else {"page": following}
-        if following is None:
-            return {"watermark": self.high}
-        return {"watermark": self.watermark, "high": self.high, "page": following}
-
-
-def _foreign(resource: Resource, position: Position) -> ConfigurationError:
-    return ConfigurationError(
-        f"the position {dict(position)!r} of {resource.name!r}",
-        "was not left by this kind of resource",
-        "Did the resource change? Begin anew, under a new name of the pipeline.",
-    )
-
-
-_NOTHING = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    """The split: a walk over the pages from a place on."""
-
-    client: Api
-    resource: Resource
-    place: _Place
-    id: str
-
-    def read(self) -> Iterator[Batch]:
-        """One batch per page, each with the position after it.
-
-        Raises:
-            ApiError: a page cannot be had, or is not what it should be.
-            SchemaMismatch: a record has other fields than declared.
-            ValueNotHeld: a record has a value that its column cannot hold.
-
-        """
-        place, converter = self.place, self._declared()
-        while True:
-            page = self._page(place)
-            high = self._highest(place.high, page)
-            following = self.resource.paging.after(place.page, page)
-            place = _Place(place.page, place.watermark, high)
-            if converter is None and page.records:
-                converter = self._inferred(page)
-            reach("api.page.read")
-            # Where no page has shown the columns yet, the position travels alone.
-            records = converter.batch(page) if converter is not None else _NOTHING
-            position = place.position(self.resource, following)
-            del page
-            yield Batch(records, position)
-            if following is None:
-                return
-            place = _Place(following, place.watermark, high)
-
-    def _declared(self) -> _Converter | None:
-        resource = self.resource
-        return _Converter.of(resource, resource.schema) if resource.schema is not None else None
-
-    def _inferred(self, page: Page) -> _Converter:
-        schema = infer_schema(self.resource.name, page.records, page.url)
-        return _Converter.of(self.resource, schema, inferred=True)
-
-    def _page(self, place: _Place) -> Page:
-        response = self._answer(place)
-        where = self.resource.records_at
-        answer, records = taken_apart(response.body, where, response.url) or _decoded(response, where)
-        return Page(response.url, answer, records, tuple(response.request.secrets()))
-
-    def _answer(self, place: _Place) -> Response:
-        resource = self.resource
-        ask = resource.paging.ask(place.page)
-        if ask.link is not None:
-            # A link is kept without what is secret in it.
-            secret = {name: value for name, value in resource.params.items() if isinstance(value, Secret)}
-            return self.client.request("GET", urljoin(self.client.base_url, ask.link), params=secret)
-        params = {**resource.params, **ask.params}
-        if resource.incremental is not None and place.watermark is not None:
-            params[resource.incremental.param] = place.watermark
-        return self.client.request("GET", resource.path, params=params)
-
-    def _highest(self, high: Watermark, page: Page) -> Watermark:
-        incremental = self.resource.incremental
-        if incremental is None or not page.records:
-            return high
-        try:
-            return highest(high, _values_of(page, incremental.field))
-        except ValueError as error:
-            fact = f"{incremental.field!r} cannot be a watermark: {error}"
-        raise InvalidAnswer(page.url, fact, "Correct Incremental(field=...).")
-
-
-@dataclass(frozen=True, slots=True)
-class _Converter:
-    """Pages to batches of one schema: by Arrow's parser where that is exact, else as `RecordConverter` says."""
-
-    fast: ArrowJson
-    exact: RecordConverter
-
-    @classmethod
-    def of(cls, resource: Resource, schema: pa.Schema, *, inferred: bool = False) -> _Converter:
-        return cls(
-            ArrowJson(schema, ignore_extra=resource.extra_fields == "ignore", as_written=inferred),
-            RecordConverter(resource.name, schema, resource.extra_fields, inferred=inferred),
-        )
-
-    def batch(self, page: Page) -> pa.RecordBatch:
-        batch = self.fast.read(page.records) if isinstance(page.records, Records) else None
-        return batch if batch is not None else self.exact.batch(list(page.records), page.url)
-
-
-def _decoded(response: Response, where: str) -> tuple[Any, list[Any]]:
-    """The answer as objects, and the list in it; tells why an answer could not be taken apart."""
-    try:
-        answer = response.json(exact=True)
-    except (RecursionError, ArithmeticError) as error:
-        raise InvalidAnswer(
-            response.request.name,
-            f"status {response.status} with JSON that cannot be read: {error or type(error).__name__}",
-            "It is nested too deep, or has a number beyond any measure. Report it to the API's makers.",
-            url=response.url,
-            status=response.status,
-        ) from error
-    records = dig(answer, where) if where else answer
-    if not isinstance(records, list):
-        raise InvalidAnswer(
-            response.request.name,
-            f"there is no list at {where!r}" if where else "the answer is no list",
-            f"The answer {_keys(answer)}. Name where the list stands: records_at=...",
-            url=response.url,
-            status=response.status,
-        )
-    return answer, records
-
-
-def _values_of(page: Page, path: str) -> list[Any]:
-    """The values of a field, at a dotted path in each record."""
-    values = page.records.field(path) if isinstance(page.records, Records) else None
-    if values is not None:
-        return values
-    *parents, name = path.split(".")
-    owners = [dig(record, ".".join(parents)) if parents else record for record in page.records]
-    lacking = [n for n, owner in enumerate(owners) if not isinstance(owner, Mapping) or name not in owner]
-    if lacking:
-        raise InvalidAnswer(
-            page.url,
-            f"record {lacking[0]} (counted from 0) has no {path!r}, which the next run would ask by",
-            "Correct Incremental(field=...).",
-        )
-    return [owner[name] for owner in owners]
-
-
-def _keys(answer: Any) -> str:
-    if isinstance(answer, Mapping):
-        return f"is an object with {', '.join(repr(key) for key in answer) or 'nothing in it'}"
-    return "is a list" if isinstance(answer, list) else "is neither an object nor a list"
+            yield Plan((Walk(self._client, resource, place, f"{resource.name}-{uuid.uuid4().hex}"),))

@@ -179,3 +179,13 @@ def test_a_secret_that_the_link_repeats_is_not_kept() -> None:
     answer = {"next": "/orders?api_key=s3cret+x&page=2"}
     page = Page("https://api.example/orders?api_key=***", answer, [], (Secret("s3cret x"),))
     assert NextLink().after({}, page) == {"link": "/orders?page=2"}
+
+
+def test_a_walk_keeps_the_size_of_its_pages() -> None:
+    """A walk that is resumed with another `per_page` asks for pages of the size that its numbers mean."""
+    begun = PageNumber(per_page=100, stable=True)
+    state = begun.after(begun.start(), Page("http://api.example", {}, [{"id": 1}]))
+    assert state is not None
+    resumed = PageNumber(per_page=1000, stable=True)
+    assert resumed.ask(json.loads(json.dumps(state))).params == {"page": 2, "per_page": 100}
+    assert resumed.ask(resumed.start()).params == {"page": 1, "per_page": 1000}

@@ -2,13 +2,24 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 import pytest
 
-from de_classes.api import ApiClient, ApiSource, Incremental, NextLink, PageNumber, Resource
+from de_classes.api import (
+    ApiClient,
+    ApiSource,
+    GraphQLConnection,
+    Incremental,
+    LinkHeader,
+    NextLink,
+    PageNumber,
+    Resource,
+    SinglePage,
+)
 from de_classes.api.messages import Response
 from de_classes.contracts import Source, Stream
 from de_classes.errors import ConfigurationError, InvalidAnswer, SchemaMismatch, ValueNotHeld
@@ -267,7 +278,7 @@ def test_a_nested_watermark() -> None:
         incremental=Incremental(field="meta.at"),
         schema=None,
     )
-    assert _read(source)[-1].position == {"watermark": 5}
+    assert _read(source)[-1].position == {"watermark": 5, "columns": {"id": "int64", "meta": {"at": "int64"}}}
 
 
 def test_values_that_do_not_fit_name_page_path_and_record() -> None:
@@ -296,10 +307,11 @@ def test_infers_columns_from_the_first_page() -> None:
 
 
 def test_a_walk_that_goes_on_at_an_empty_page_comes_to_its_end() -> None:
-    """A checkpoint before the last page, which is empty and shows no columns, is passed, and the next run asks anew."""
+    """A checkpoint before the last page, which is empty and shows no columns, is passed, and the end is reached."""
     source = _source(Feed((1, 1), (2, 2)), paging=PageNumber(), schema=None)
     report = Pipeline("p", source, MemoryDestination(), checkpoint=Checkpoint(rows=1)).run()
-    assert (report.rows, report.streams[0].position) == (2, {"watermark": 2})
+    columns = {"id": "int64", "at": "int64"}
+    assert (report.rows, report.streams[0].position) == (2, {"watermark": 2, "columns": columns})
 
 
 def test_later_pages_must_fit_the_inferred_columns() -> None:
@@ -311,10 +323,120 @@ def test_later_pages_must_fit_the_inferred_columns() -> None:
         assert "Resource(schema=...)" in str(caught.value)
 
 
+def test_inferred_columns_hold_for_every_run() -> None:
+    """What the first records showed is kept with the position: checkpoints and later runs do not infer anew."""
+    rows = [{"id": 1, "at": 1, "note": "x"}, {"id": 2, "at": 2}, {"id": 3, "at": 3, "note": None}]
+
+    def answer(request: Request) -> Response:
+        since, n = int(request.params.get("since") or 0), int(request.full_url().partition("p=")[2] or 0)
+        newer = [row for row in rows if row["at"] > since]
+        link = f"?p={n + 1}" if n + 1 < len(newer) else None
+        return Response(request, 200, {}, msgspec.json.encode({"items": newer[n : n + 1], "next": link}))
+
+    source = _source(answer, schema=None, incremental=Incremental(param="since", field="at"))
+    destination = MemoryDestination()
+    pipeline = Pipeline("p", source, destination, checkpoint=Checkpoint(rows=1))
+    assert pipeline.run().rows == 3
+    rows.append({"id": 4, "at": 4})
+    assert pipeline.run().rows == 1
+    table = destination.table("orders")
+    assert table is not None
+    assert table["note"].to_pylist() == ["x", None, None, None]
+
+
+@pytest.mark.parametrize("columns", [{"id": "date32"}, {"id": []}, {"id": 7}])
+def test_columns_that_were_never_inferred_are_refused(columns: Any) -> None:
+    """A position whose columns cannot be what this package wrote is refused."""
+    with pytest.raises(ConfigurationError, match="in a position"):
+        _read(_source(Feed((1, 1)), schema=None), {"watermark": 0, "columns": columns})
+
+
+class Counted:
+    """Pages of two rows each, with their number; notes how many requests are under way at once."""
+
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+        self.asked: list[int] = []
+        self.at_once = self.most = 0
+        self.together = threading.Barrier(3)
+        self.lock = threading.Lock()
+
+    def __call__(self, request: Request) -> Response:
+        """Answer; from the second page on only when three are asked for."""
+        number = int(str(request.params["page"]))
+        with self.lock:
+            self.asked.append(number)
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        if 1 < number <= 1 + 3 * ((self.pages - 1) // 3):
+            self.together.wait(30)
+        with self.lock:
+            self.at_once -= 1
+        items = [{"id": 2 * number + n, "at": 1} for n in range(2)]
+        return Response(request, 200, {}, msgspec.json.encode({"items": items, "pages": self.pages}))
+
+
+def test_pages_that_are_known_ahead_are_asked_for_at_once() -> None:
+    """Three at a time are under way, each is asked for once, and batches and positions come in the order of pages."""
+    api = Counted(7)
+    paging = PageNumber(total_pages_at="pages", stable=True)
+    batches = _read(_source(api, paging=paging, incremental=None, at_once=3))
+    assert _ids(batches) == list(range(2, 16))
+    assert (sorted(api.asked), api.most) == (list(range(1, 8)), 3)
+    positions = [batch.position for batch in batches]
+    assert positions[-1] == {"finished": True}
+    assert [position["page"]["number"] for position in positions[:-1] if position] == [2, 3, 4, 5, 6, 7]  # type: ignore[index,call-overload]
+
+
+def test_a_link_header_is_followed() -> None:
+    """The next page may stand in a header of the answer."""
+
+    def answer(request: Request) -> Response:
+        more = "p=2" not in request.full_url()
+        headers = {"link": '</orders?p=2>; rel="next"'} if more else {}
+        return Response(request, 200, headers, msgspec.json.encode({"items": [{"id": 1 if more else 2, "at": 1}]}))
+
+    assert _ids(_read(_source(answer, paging=LinkHeader()))) == [1, 2]
+
+
+def test_a_graphql_connection_is_walked() -> None:
+    """Queries go by POST with the cursor among the variables, and errors in an answer are told as such."""
+    asked: list[Any] = []
+
+    def answer(request: Request) -> Response:
+        asked.append((request.method, request.json, request.may_repeat))
+        after = request.json.get("variables", {}).get("after")
+        info = {"hasNextPage": after is None, "endCursor": "c1"}
+        orders = {"nodes": [{"id": 1 if after is None else 2, "at": 1}], "pageInfo": info}
+        body = {"data": {"orders": orders}} if len(asked) < 3 else {"errors": [{"message": "too much"}], "data": None}
+        return Response(request, 200, {}, msgspec.json.encode(body))
+
+    paging = GraphQLConnection(query="query($after: String) { ... }", connection="data.orders")
+    source = _source(answer, paging=paging, records_at="data.orders.nodes", incremental=None)
+    assert _ids(_read(source)) == [1, 2]
+    assert [(method, repeat) for method, _, repeat in asked] == [("POST", True)] * 2
+    assert asked[1][1]["variables"]["after"] == "c1"
+    with pytest.raises(InvalidAnswer, match="too much"):
+        _read(source)
+
+
+def test_the_watermark_goes_into_the_body() -> None:
+    """A resource with a body is asked by POST, and what is new is asked for in the body."""
+    asked: list[Any] = []
+
+    def answer(request: Request) -> Response:
+        asked.append((request.method, request.json))
+        return Response(request, 200, {}, b'{"items": []}')
+
+    incremental = Incremental(param="filter.since", field="at", start=7)
+    _read(_source(answer, paging=SinglePage(), body={"filter": {"kind": "a"}}, incremental=incremental))
+    assert asked == [("POST", {"filter": {"kind": "a", "since": 7}})]
+
+
 def test_a_split_pickles_with_its_place() -> None:
     """A split on its way to a worker takes client, resource and place along."""
     client = ApiClient("http://api.example")
-    source = ApiSource(client, [Resource("orders", "/orders", schema=SCHEMA, paging=PageNumber())])
+    source = ApiSource(client, [Resource("orders", "/orders", schema=SCHEMA, paging=PageNumber(stable=True))])
     with source.plan(source.streams()[0], {"page": {"number": 4}}) as plan:
         copy = pickle.loads(pickle.dumps(plan.splits[0]))
         assert copy.id == plan.splits[0].id

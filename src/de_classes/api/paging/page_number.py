@@ -23,6 +23,8 @@ from .protocol import Ask
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from de_classes.contracts import JsonValue
+
     from .protocol import Page, PageState
 
 __all__ = ["PageNumber"]
@@ -40,7 +42,8 @@ class PageNumber:
     `pin` names parameters whose values are taken from the first answer and sent with every later request of the walk,
     resumed ones included, so that pages do not shift while they are read: `pin={"as_of": "meta.as_of"}`. Without a
     pin, and unless the API sorts by something that new and changed records get at the end (`stable=True` says that it
-    does, or that nothing changes), rows that move between pages can be missed, or come twice.
+    does, or that nothing changes), rows that move between pages can be missed, or come twice. A walk keeps the
+    `per_page` that it began with, also when it is resumed with another one.
 
     `in_body` sends all of it in the JSON body of a POST, where `param`, `per_page_param` and the names of pins are
     dotted paths.
@@ -71,9 +74,11 @@ class PageNumber:
     def ask(self, state: PageState) -> Ask:
         """The number, the size, and what is pinned."""
         # "seen" is what earlier versions kept in the place of a trail.
-        values: dict[str, Any] = {self.param: whole_number(own_state(state, "number", "pins", "seen"), "number")}
-        if self.per_page is not None:
-            values[self.per_page_param] = self.per_page
+        values: dict[str, Any] = {
+            self.param: whole_number(own_state(state, "number", "size", "pins", "seen"), "number")
+        }
+        if size := self._size(state):
+            values[self.per_page_param] = size["size"]
         values.update(pins_of(state))
         return Ask(body=values) if self.in_body else Ask(values)
 
@@ -99,7 +104,8 @@ class PageNumber:
                 f"The API seems not to know the parameter {self.param!r}, or to give its last page for ever: see how "
                 "it wants pages to be asked for, and whether it tells their number: total_pages_at=...",
             )
-        return {"number": number + 1, **pinned(state, page, self.pin), **trail.past(seen).kept(page, self.max_pages)}
+        further = trail.past(seen).kept(page, self.max_pages)
+        return {"number": number + 1, **self._size(state), **pinned(state, page, self.pin), **further}
 
     def ahead(self, state: PageState, page: Page, most: int) -> Sequence[PageState]:
         """The next pages up to the total; none where the total is not known."""
@@ -107,7 +113,14 @@ class PageNumber:
             return ()
         number = whole_number(state, "number")
         last = min(self._last(page), self.first + self.max_pages - 1, number + most)
-        return [{"number": n, **pinned(state, page, self.pin)} for n in range(number + 1, last + 1)]
+        kept = {**self._size(state), **pinned(state, page, self.pin)}
+        return [{"number": n, **kept} for n in range(number + 1, last + 1)]
+
+    def _size(self, state: PageState) -> Mapping[str, JsonValue]:
+        """The size of this walk's pages: a number means another page where they have another size."""
+        begun = whole_number(state, "number") > self.first
+        size = whole_number(state, "size") if "size" in state else None if begun else self.per_page
+        return {} if size is None else {"size": size}
 
     def _last(self, page: Page) -> int:
         return self.first - 1 + total_at(page, self.total_pages_at or "", "total_pages_at")

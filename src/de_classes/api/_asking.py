@@ -1,0 +1,136 @@
+"""Asking for the pages of a walk, some of them ahead of time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from de_classes.configs.secrets import Secret
+from de_classes.errors import InvalidAnswer
+
+from .pages import taken_apart
+from .paging import ChecksAnswers, KnowsAhead, Page, dig, placed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from .messages import Response
+    from .paging import Ask, PageState
+    from .source import Api, Resource
+    from .watermark import Watermark
+
+__all__ = ["Asking"]
+
+
+@dataclass
+class Asking:
+    """Gets the pages of a resource. Where the paging knows them ahead, `at_once` of them are asked for at a time."""
+
+    client: Api
+    resource: Resource
+    watermark: Watermark
+    early: deque[tuple[Ask, Future[Response]]] = field(default_factory=deque)
+    workers: ThreadPoolExecutor | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[Asking]:
+        """With workers, where there is use for them; leaving calls off what has not begun."""
+        if self.resource.at_once < 2 or not isinstance(self.resource.paging, KnowsAhead):  # noqa: PLR2004 -- one is not ahead
+            yield self
+            return
+        self.workers = ThreadPoolExecutor(self.resource.at_once, thread_name_prefix="pages")
+        try:
+            yield self
+        finally:
+            self.workers.shutdown(wait=False, cancel_futures=True)
+
+    def page(self, state: PageState) -> Page:
+        """The page of a state: the answer that is there already if it is one to the same question."""
+        ask = self.resource.paging.ask(state)
+        if self.early and self.early[0][0] == ask:
+            response = self.early.popleft()[1].result()
+        else:
+            self._throw_away()
+            response = self._answer(ask)
+        page = self._read(response)
+        self._go_ahead(state, page)
+        return page
+
+    def _go_ahead(self, state: PageState, page: Page) -> None:
+        """Ask for the pages that come after this one, as far as it tells."""
+        paging = self.resource.paging
+        if self.workers is None or not isinstance(paging, KnowsAhead):
+            return
+        asks = [paging.ask(coming) for coming in paging.ahead(state, page, self.resource.at_once)]
+        if any(asked != ask for (asked, _), ask in zip(self.early, asks, strict=False)):
+            self._throw_away()
+        for ask in asks[len(self.early) :]:
+            self.early.append((ask, self.workers.submit(self._answer, ask)))
+
+    def _throw_away(self) -> None:
+        while self.early:
+            self.early.popleft()[1].cancel()
+
+    def _answer(self, ask: Ask) -> Response:
+        resource, incremental = self.resource, self.resource.incremental
+        if ask.link is not None:
+            # A link is kept without what is secret in it.
+            secret = {name: value for name, value in resource.params.items() if isinstance(value, Secret)}
+            return self.client.request("GET", urljoin(self.client.base_url, ask.link), params=secret)
+        since: dict[str, Any] = {}
+        if incremental is not None and self.watermark is not None:
+            since = {incremental.param: self.watermark}
+        if ask.body is None and resource.body is None:
+            return self.client.request("GET", resource.path, params={**resource.params, **ask.params, **since})
+        body = placed(resource.body or {}, {**(ask.body or {}), **since})
+        params = {**resource.params, **ask.params}
+        return self.client.request("POST", resource.path, params=params, json=body, repeatable=True)
+
+    def _read(self, response: Response) -> Page:
+        where = self.resource.records_at
+        parts = taken_apart(response.body, where, response.url)
+        self._check(response, parts[0] if parts is not None else None)
+        answer, records = parts or _decoded(response, where)
+        return Page(response.url, answer, records, tuple(response.request.secrets()), response.headers)
+
+    def _check(self, response: Response, answer: Any) -> None:
+        """Let the paging look at the answer before anybody looks for records in it."""
+        if isinstance(self.resource.paging, ChecksAnswers):
+            answer = answer if answer is not None else response.json(exact=True)
+            self.resource.paging.check(Page(response.url, answer, (), headers=response.headers))
+
+
+def _decoded(response: Response, where: str) -> tuple[Any, list[Any]]:
+    """The answer as objects, and the list in it; tells why an answer could not be taken apart."""
+    try:
+        answer = response.json(exact=True)
+    except (RecursionError, ArithmeticError) as error:
+        raise InvalidAnswer(
+            response.request.name,
+            f"status {response.status} with JSON that cannot be read: {error or type(error).__name__}",
+            "It is nested too deep, or has a number beyond any measure. Report it to the API's makers.",
+            url=response.url,
+            status=response.status,
+        ) from error
+    records = dig(answer, where) if where else answer
+    if not isinstance(records, list):
+        raise InvalidAnswer(
+            response.request.name,
+            f"there is no list at {where!r}" if where else "the answer is no list",
+            f"The answer {_keys(answer)}. Name where the list stands: records_at=...",
+            url=response.url,
+            status=response.status,
+        )
+    return answer, records
+
+
+def _keys(answer: Any) -> str:
+    if isinstance(answer, Mapping):
+        return f"is an object with {', '.join(repr(key) for key in answer) or 'nothing in it'}"
+    return "is a list" if isinstance(answer, list) else "is neither an object nor a list"

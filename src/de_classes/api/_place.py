@@ -1,0 +1,73 @@
+"""Where a walk over the pages of a resource stands, and the position that tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from de_classes.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from de_classes.contracts import JsonValue, Position
+
+    from .paging import PageState
+    from .source import Resource
+    from .watermark import Watermark
+
+__all__ = ["Place"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the walk: the page that comes next, the watermarks, and the columns where they were inferred."""
+
+    page: PageState
+    watermark: Watermark
+    high: Watermark
+    columns: Mapping[str, JsonValue] | None = None
+    """As `columns.told` has them; None before the first records, and where the resource declares them."""
+
+    @classmethod
+    def of(cls, resource: Resource, position: Position | None) -> Place | None:
+        """Where to begin since a position; None when there is nothing more to come."""
+        incremental = resource.incremental
+        if position is None:
+            start = incremental.start if incremental else None
+            return cls(resource.paging.start(), start, start)
+        columns = position.get("columns")
+        told = set(position) - {"columns"}
+        if told - {"watermark", "high", "page", "finished"} or not told or not isinstance(columns, Mapping | None):
+            raise _foreign(resource, position)
+        if position.get("finished"):
+            if incremental:
+                raise _foreign(resource, position)
+            return None
+        page = position.get("page")
+        watermark, high = position.get("watermark"), position.get("high")
+        if not isinstance(page, Mapping | None) or not isinstance(watermark, str | int | None):
+            raise _foreign(resource, position)
+        if page is None:
+            if incremental is None:
+                raise _foreign(resource, position)
+            return cls(resource.paging.start(), watermark, watermark, columns)
+        if not isinstance(high, str | int | None):
+            raise _foreign(resource, position)
+        return cls(page, watermark, high, columns)
+
+    def position(self, resource: Resource, following: PageState | None) -> Position:
+        """The position once the page of this place has been given."""
+        columns: dict[str, JsonValue] = {} if self.columns is None else {"columns": self.columns}
+        if resource.incremental is None:
+            return {"finished": True} if following is None else {"page": following, **columns}
+        if following is None:
+            return {"watermark": self.high, **columns}
+        return {"watermark": self.watermark, "high": self.high, "page": following, **columns}
+
+
+def _foreign(resource: Resource, position: Position) -> ConfigurationError:
+    return ConfigurationError(
+        f"the position {dict(position)!r} of {resource.name!r}",
+        "was not left by this kind of resource",
+        "Did the resource change? Begin anew, under a new name of the pipeline.",
+    )

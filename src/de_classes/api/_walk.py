@@ -1,0 +1,132 @@
+"""The split of an API source: a walk over the pages of a resource, from a place on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from de_classes.contracts import Batch
+from de_classes.errors import InvalidAnswer
+from de_classes.utils.faults import reach
+
+from ._asking import Asking
+from .arrow_json import ArrowJson
+from .columns import schema_of, told
+from .pages import Records
+from .paging import dig
+from .records import RecordConverter, infer_schema
+from .watermark import highest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from de_classes.contracts import JsonValue
+
+    from ._place import Place
+    from .paging import Page
+    from .source import Api, Resource
+    from .watermark import Watermark
+
+__all__ = ["Walk"]
+
+_NOTHING = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The split: a walk over the pages from a place on."""
+
+    client: Api
+    resource: Resource
+    place: Place
+    id: str
+
+    def read(self) -> Iterator[Batch]:
+        """One batch per page, each with the position after it.
+
+        Raises:
+            ApiError: a page cannot be had, or is not what it should be.
+            SchemaMismatch: a record has other fields than declared.
+            ValueNotHeld: a record has a value that its column cannot hold.
+
+        """
+        place, converter = self.place, self._known()
+        with Asking(self.client, self.resource, place.watermark).opened() as asking:
+            while True:
+                page = asking.page(place.page)
+                high = self._highest(place.high, page)
+                following = self.resource.paging.after(place.page, page)
+                if converter is None and page.records:
+                    converter = self._inferred(page)
+                place = replace(place, high=high, columns=converter.told if converter is not None else None)
+                reach("api.page.read")
+                # Where no page has shown the columns yet, the position travels alone.
+                records = converter.batch(page) if converter is not None else _NOTHING
+                position = place.position(self.resource, following)
+                del page
+                yield Batch(records, position)
+                if following is None:
+                    return
+                place = replace(place, page=following)
+
+    def _known(self) -> Converter | None:
+        resource, columns = self.resource, self.place.columns
+        if resource.schema is not None:
+            return Converter.of(resource, resource.schema)
+        return None if columns is None else Converter.of(resource, schema_of(columns), inferred=True)
+
+    def _inferred(self, page: Page) -> Converter:
+        schema = infer_schema(self.resource.name, page.records, page.url)
+        return Converter.of(self.resource, schema, inferred=True)
+
+    def _highest(self, high: Watermark, page: Page) -> Watermark:
+        incremental = self.resource.incremental
+        if incremental is None or not page.records:
+            return high
+        try:
+            return highest(high, _values_of(page, incremental.field))
+        except ValueError as error:
+            fact = f"{incremental.field!r} cannot be a watermark: {error}"
+        raise InvalidAnswer(page.url, fact, "Correct Incremental(field=...).")
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """Pages to batches of one schema: by Arrow's parser where that is exact, else as `RecordConverter` says."""
+
+    fast: ArrowJson
+    exact: RecordConverter
+    told: Mapping[str, JsonValue] | None
+    """The columns for a position, where they were inferred."""
+
+    @classmethod
+    def of(cls, resource: Resource, schema: pa.Schema, *, inferred: bool = False) -> Converter:
+        return cls(
+            ArrowJson(schema, ignore_extra=resource.extra_fields == "ignore", as_written=inferred),
+            RecordConverter(resource.name, schema, resource.extra_fields, inferred=inferred),
+            told(schema) if inferred else None,
+        )
+
+    def batch(self, page: Page) -> pa.RecordBatch:
+        batch = self.fast.read(page.records) if isinstance(page.records, Records) else None
+        return batch if batch is not None else self.exact.batch(list(page.records), page.url)
+
+
+def _values_of(page: Page, path: str) -> list[Any]:
+    """The values of a field, at a dotted path in each record."""
+    values = page.records.field(path) if isinstance(page.records, Records) else None
+    if values is not None:
+        return values
+    *parents, name = path.split(".")
+    owners = [dig(record, ".".join(parents)) if parents else record for record in page.records]
+    lacking = [n for n, owner in enumerate(owners) if not isinstance(owner, Mapping) or name not in owner]
+    if lacking:
+        raise InvalidAnswer(
+            page.url,
+            f"record {lacking[0]} (counted from 0) has no {path!r}, which the next run would ask by",
+            "Correct Incremental(field=...).",
+        )
+    return [owner[name] for owner in owners]
