@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .source import ApiSource as ApiSource
     from .source import Incremental as Incremental
     from .source import Resource as Resource
+    from .transport import HttpTransport as HttpTransport
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -45,6 +46,7 @@ __getattr__, __dir__, __all__ = lazy(
         "CursorInHeader": ".paging",
         "Digest": ".auth",
         "GraphQLConnection": ".paging",
+        "HttpTransport": ".transport",
         "Incremental": ".source",
         "Keyset": ".paging",
         "LinkHeader": ".paging",

@@ -5,10 +5,11 @@ import pickle
 import threading
 from typing import Any
 
+import httpx2
 import pytest
 
 from de_classes.api.auth import Digest
-from de_classes.api.auth.digest import challenges
+from de_classes.api.auth.digest import challenges, target
 from de_classes.api.messages import Request, Response
 from de_classes.configs.secrets import Secret
 from de_classes.errors import AuthenticationFailed
@@ -149,6 +150,17 @@ def test_a_challenge_that_cannot_be_answered_is_told(header: str) -> None:
 def test_the_target_is_hashed_as_it_is_sent(url: str, uri: str) -> None:
     """Path and query are encoded as on the request line."""
     assert _challenged(_ann(), "Digest realm=r, nonce=n, qop=auth", Request("GET", url))["uri"] == uri
+
+
+def test_every_character_is_hashed_as_it_is_sent() -> None:
+    """Whatever stands in a path or a query, what is hashed is what httpx2 puts on the request line."""
+    for letter in [*map(chr, range(0x20, 0x7F)), "%41", "%zz", "\u00fc", "\u20ac", "\U0001f600"]:
+        if letter not in "#?":
+            auth = _ann()
+            asked = Request("GET", f"http://a/p{letter}q?r{letter}s", params={letter: Secret(letter)})
+            uri = _challenged(auth, "Digest realm=r, nonce=n, qop=auth", asked)["uri"]
+            sent = next(auth.flow(asked)).full_url()
+            assert httpx2.URL(sent).raw_path.decode() == uri == target(asked.full_url()), letter
 
 
 def test_users_that_are_not_ascii_or_are_hashed() -> None:

@@ -96,9 +96,17 @@ class Digest:
         with self._lock:
             count = self._counts.get(challenge.nonce, 0) + 1
             self._counts = {challenge.nonce: count} if count == 1 else {**self._counts, challenge.nonce: count}
-        said = self._said(challenge, request.method, target(request.full_url()), f"{count:08x}")
-        named = request.with_header("Authorization", Secret(f"Digest {said}"))
-        return replace(named, hidden=(*named.hidden, self._password))
+        uri = target(request.full_url())
+        said = self._said(challenge, request.method, uri, f"{count:08x}")
+        # What is hashed is what is sent: encoded here, so that nobody encodes it in another way.
+        scheme, netloc, *_ = urlsplit(request.url)
+        exact = replace(
+            request,
+            url=f"{scheme}://{netloc}{uri}" if netloc else uri,
+            params={},
+            hidden=(*request.secrets(), self._password),
+        )
+        return exact.with_header("Authorization", Secret(f"Digest {said}"))
 
     def _said(self, challenge: Challenge, method: str, uri: str, count: str) -> str:
         def hashed(*parts: str) -> str:
@@ -148,7 +156,7 @@ def _random_nonce() -> str:
 
 
 def target(url: str) -> str:
-    """Path and query as they stand on the request line, which is what the server hashes."""
+    """Path and query in the form that is sent, which is what the server hashes."""
     _, _, path, query, _ = urlsplit(url)
     safe = "%!$&'()*+,;=:@/~-._"
     return quote(path or "/", safe=safe) + (f"?{quote(query, safe=safe + '?')}" if query else "")

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from de_classes.api import ApiClient
+from de_classes.api.transport import HttpTransport
+from de_classes.errors import ApiUnreachable
+from de_classes.utils.retry import RetryPolicy
+
+ONCE = RetryPolicy(attempts=1)
+
+
+def _certificate(folder: Path, host: str, days: int = 1) -> Path:
+    """A certificate for an address that is its own authority, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / f"{host}-{days}.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+class _One(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"1")
+
+    def log_message(self, *_: Any) -> None:
+        """Write nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of clients that do not trust it."""
+
+
+@contextmanager
+def _secured(certificate: Path) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with _Server(("127.0.0.1", 0), _One) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def _get(url: str, **options: Any) -> Any:
+    with ApiClient(url, transport=HttpTransport(**options), retry=ONCE) as client:
+        return client.get_json("/x")
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
+    """TLS is always verified: an unknown authority is refused with the remedy, and trusted once it is named."""
+    own, other = _certificate(tmp_path, "127.0.0.1"), _certificate(tmp_path, "127.0.0.2")
+    with _secured(own) as url:
+        for options in ({}, {"ca_file": str(other)}, {"trust_env": True}):
+            with pytest.raises(ApiUnreachable, match=r"(?s)CERTIFICATE_VERIFY_FAILED.*ca_file"):
+                _get(url, **options)
+        assert _get(url, ca_file=str(own)) == 1
+
+
+@pytest.mark.parametrize(("host", "days"), [("127.0.0.2", 1), ("127.0.0.1", -1)], ids=["other host", "expired"])
+def test_a_trusted_authority_does_not_excuse_the_rest(tmp_path: Path, host: str, days: int) -> None:
+    """A certificate for another host, or one that has expired, is refused although its authority is named."""
+    certificate = _certificate(tmp_path, host, days)
+    with _secured(certificate) as url, pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        _get(url, ca_file=str(certificate))
+
+
+def test_named_authorities_are_added_to_the_known_ones(tmp_path: Path) -> None:
+    """With a ca_file, the authorities that are trusted without it are trusted still."""
+    known = httpx2.create_ssl_context(trust_env=False).cert_store_stats()["x509_ca"]
+    client, _ = HttpTransport(ca_file=str(_certificate(tmp_path, "127.0.0.1")))._client()
+    transport: Any = client._transport
+    context = transport._pool._ssl_context
+    assert context.cert_store_stats()["x509_ca"] == known + 1
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    client.close()
+
+
+def test_drips_over_tls_end_at_the_deadline(tmp_path: Path) -> None:
+    """The deadline holds for TLS, too: a server that takes the connection and shakes no hands is cut."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ApiUnreachable, match=r"not whole after 0\.1 s"):
+            _get(url, deadline_seconds=0.1)
