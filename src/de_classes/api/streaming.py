@@ -58,7 +58,7 @@ class Opening:
             self._open.close()
             return Response(request, answer.status, answer.headers, body)
         first = next(answer.pieces, b"")
-        self._answer = Streamed(request, answer.status, answer.headers, chain([first], answer.pieces))
+        self._answer = Streamed(request, answer.status, answer.headers, chain(filter(None, [first]), answer.pieces))
         return Response(request, answer.status, answer.headers, b"")
 
     def answer(self, response: Response) -> Streamed:

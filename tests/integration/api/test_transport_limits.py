@@ -167,6 +167,20 @@ def test_bodies_that_are_not_packed_as_asked_are_refused(coding: str, body: byte
         client.request("GET", "/x")
 
 
+def test_a_packed_body_whose_connection_breaks_is_asked_for_again() -> None:
+    """A connection that breaks within a packed body is no wrong answer: it is tried again."""
+    half: Any = Reply(200, gzip.compress(b"[1]" * 1000), {"Content-Encoding": "gzip"}, cut="within")
+    patient = RetryPolicy(attempts=2, wait_seconds=0)
+    with ScriptedServer([half, json_reply(1)]) as server, ApiClient(server.url, retry=patient) as client:
+        assert client.get_json("/x") == 1
+
+
+def test_a_stream_of_nothing_has_no_pieces() -> None:
+    """An answer without a body streams as nothing at all."""
+    with ScriptedServer([Reply(204)]) as server, ApiClient(server.url) as client, client.stream("GET", "/x") as answer:
+        assert (answer.status, list(answer.pieces)) == (204, [])
+
+
 @pytest.mark.parametrize(("coding", "codec"), [("gzip", "gzip"), ("br", "brotli"), ("zstd", "zstd")])
 def test_a_bomb_is_refused_while_it_unpacks(coding: str, codec: str) -> None:
     """A small body that would grow beyond measure is refused early, in little memory, also when streamed."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,21 @@ def test_user_and_password_are_sent_as_rfc_7617_says() -> None:
     """The example of RFC 7617, 2 and 2.1: the pair in UTF-8 and base64."""
     assert _headers(_sent(Basic("Aladdin", "open sesame")))["authorization"] == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
     assert _headers(_sent(Basic("test", "123£")))["authorization"] == "Basic dGVzdDoxMjPCow=="
+
+
+def test_user_and_password_come_from_a_netrc_file_that_is_named(tmp_path: Path) -> None:
+    """The machine's own entry is taken, never the default; what is not there is told without what is."""
+    file = tmp_path / "netrc"
+    file.write_text("machine api.example login Aladdin password sesame\ndefault login x password hush\n")
+    sent = _sent(Basic.from_netrc("api.example", str(file)))
+    assert _headers(sent)["authorization"] == "Basic QWxhZGRpbjpzZXNhbWU="
+    with pytest.raises(ConfigurationError, match=r"no machine 'other\.example'"):
+        Basic.from_netrc("other.example", str(file))
+    file.write_text("machine api.example password hush and more")
+    for missing in (file, tmp_path / "nowhere"):
+        with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+            Basic.from_netrc("api.example", str(missing))
+        assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("auth", [BearerToken("s3cret"), Basic("ann", "s3cret"), ApiKey("s3cret")])

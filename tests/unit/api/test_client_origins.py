@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import httpx2
 import pytest
 
-from de_classes.api import ApiClient, ApiKey, ApiSource, Basic, BearerToken, NextLink, OAuth2ClientCredentials, Resource
+from de_classes.api import (
+    ApiClient,
+    ApiKey,
+    ApiSource,
+    Basic,
+    BearerToken,
+    NextLink,
+    OAuth2ClientCredentials,
+    Resource,
+    Signed,
+)
 from de_classes.api.messages import Request, Response, origin, same_origin_path
 from de_classes.configs.secrets import Secret
 from de_classes.errors import ApiError, InvalidAnswer
@@ -337,6 +348,18 @@ def test_the_token_endpoint_redirects_nowhere(status: int) -> None:
     with pytest.raises(InvalidAnswer):
         _client(network, OAuth2ClientCredentials("https://login.example/token", "Alice", "pw")).get_json("orders")
     assert network.places() == {("https", "login.example", 443)}
+
+
+def _elsewhere(request: Request) -> Request:
+    return replace(request, url="https://evil.example/")
+
+
+def test_a_signature_changes_no_origin() -> None:
+    """A function that signs cannot lead a request, with the client's headers, to another origin."""
+    network = Network()
+    with pytest.raises(InvalidAnswer, match="another origin"):
+        _client(network, Signed(_elsewhere)).get_json("orders")
+    assert network.arrived == []
 
 
 def test_origins_of_urls() -> None:

@@ -27,6 +27,8 @@ _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 -- a token of RFC 9110, n
 _PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*("(?:[^"\\]|\\.)*"|{_TOKEN})\s*')
 _SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|$|(?=,))")
 _OTHER_CREDENTIALS = re.compile(r"[A-Za-z0-9\-._~+/]+=*\s*(?=,|$)")
+_NONCES_KEPT = 16
+"""Whose counts are known still: other threads may be answering with a nonce that was replaced just now."""
 _HASHES = {"SHA-256": "sha256", "MD5": "md5"}
 """The strongest first, which is the one that is taken."""
 
@@ -95,7 +97,9 @@ class Digest:
     def _answered(self, request: Request, challenge: Challenge) -> Request:
         with self._lock:
             count = self._counts.get(challenge.nonce, 0) + 1
-            self._counts = {challenge.nonce: count} if count == 1 else {**self._counts, challenge.nonce: count}
+            self._counts[challenge.nonce] = count
+            if len(self._counts) > _NONCES_KEPT:
+                del self._counts[next(iter(self._counts))]
         uri = target(request.full_url())
         said = self._said(challenge, request.method, uri, f"{count:08x}")
         # What is hashed is what is sent: encoded here, so that nobody encodes it in another way.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import replace
+from netrc import NetrcParseError, netrc
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
@@ -73,6 +74,28 @@ class Basic:
             raise ConfigurationError("Basic", f"user {user!r} has a colon", "Basic cannot send it: use another user.")
         self._user = user
         self._password = wanted("Basic", "password", password)
+
+    @classmethod
+    def from_netrc(cls, machine: str, file: str | None = None) -> Basic:
+        """User and password of a machine in a netrc file, `~/.netrc` unless named. It is read now, and only here.
+
+        Raises:
+            ConfigurationError: no such file, no such machine in it, or it is no netrc file.
+
+        """
+        try:
+            found = netrc(file).hosts.get(machine)
+        except (OSError, NetrcParseError, UnicodeError) as error:
+            raise ConfigurationError(
+                f"netrc file {file or '~/.netrc'}",
+                f"cannot be read ({type(error).__name__})",
+                "Check its path and form.",
+            ) from error
+        if found is None:
+            raise ConfigurationError(
+                f"netrc file {file or '~/.netrc'}", f"has no machine {machine!r}", "Add it, or name another machine."
+            )
+        return cls(found[0], found[2])
 
     def flow(self, request: Request) -> Generator[Request, Response, None]:
         """Send the request with user and password."""
