@@ -30,6 +30,8 @@ pc: Any = pyarrow.compute
 _NUMBER = r"^-?[0-9]{1,60}([.][0-9]{1,60})?$"
 _EXACT_BELOW = 2.0**53
 """Whole numbers up to this are floats, each of them."""
+_MOST_BYTES = 2**31 - 1
+"""Arrow counts the bytes of a block, and of a column of texts, in 32 bits."""
 
 
 class ArrowJson:
@@ -56,7 +58,7 @@ class ArrowJson:
         if not self._readable or not records or not records.are_objects:  # the parser crashes on a null
             return None
         text = records.lines()
-        if self._as_written and not floats_hold(text):
+        if len(text) >= _MOST_BYTES or (self._as_written and not floats_hold(text)):
             return None
         for options in self._options:
             try:

@@ -167,3 +167,34 @@ def test_bytes_that_are_no_text_are_left_to_the_converter() -> None:
     """Arrow's parser would let bytes through that are no UTF-8."""
     records = Records([msgspec.Raw(b'{"x": "\xff"}')])
     assert ArrowJson(pa.schema([("x", pa.string())]), ignore_extra=False, as_written=False).read(records) is None
+
+
+@pytest.mark.parametrize("record", ["null", "1", "[]", '"x"', "true"])
+def test_records_that_are_no_objects_never_get_to_the_parser(record: str) -> None:
+    """A null in the place of a record would end the process there."""
+    schema = pa.schema([("x", pa.int64())])
+    assert _read(schema, record) is None
+    assert _read(schema, '{"x": 1}', record, '{"x": 2}') is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    ['{"x": 1, "x": 2}', '{"x": 1, "\\u0078": 2}', '{"x": 1} {"x": 2}', '{"x": 1', '{"x": 1}}', "{} {}", '{"x": [1}]'],
+)
+def test_names_given_twice_and_broken_texts_are_left_to_the_converter(record: str) -> None:
+    """Which of two values counts, and what is no JSON, is not for Arrow's parser to say."""
+    assert _read(pa.schema([("x", pa.int64())]), record) is None
+
+
+def test_any_depth_is_borne_in_fields_that_are_left_out() -> None:
+    """Nesting that nobody reads takes no stack."""
+    lists, objects = "[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000
+    page = Records([msgspec.Raw(f'{{"x": 1, "y": {lists}, "z": {objects}}}'.encode())])
+    batch = ArrowJson(pa.schema([("x", pa.int64())]), ignore_extra=True, as_written=False).read(page)
+    assert batch is not None
+    assert batch.to_pylist() == [{"x": 1}]
+
+
+def test_a_schema_with_a_name_twice_is_left_to_the_converter() -> None:
+    """Arrow's parser knows columns by their names."""
+    assert _read(pa.schema([("x", pa.int64()), ("x", pa.string())]), '{"x": 1}') is None
