@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
@@ -330,6 +331,22 @@ def test_the_token_endpoint_gets_its_own_alone() -> None:
     assert not any(secret in asked for secret in ("t0ken", "hush", "k3y"))
     assert "t0ken" in sent
     assert "QWxpY2U6cHc=" not in sent
+
+
+class _OwnEndpoint:
+    """An auth of a user's own, whose token endpoint is a path of the API."""
+
+    def flow(self, request: Request) -> Generator[Request, Response, None]:
+        yield Request("POST", "/token", form={"grant_type": "x"}, purpose="token")
+        yield request
+
+
+def test_a_token_endpoint_of_the_api_gets_no_headers_of_the_client() -> None:
+    """A token is asked for without the client's headers at the API's own origin, too."""
+    network = Network()
+    assert _client(network, _OwnEndpoint()).get_json("orders") == []
+    assert ["hush" in told for _, told in network.arrived] == [False, True]
+    assert "https://api.example/v2/token" in network.arrived[0][1]
 
 
 @pytest.mark.parametrize("url", ["http://login.example/token", "https://a:b@login.example/token", "https://login\\@x/"])
