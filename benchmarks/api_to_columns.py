@@ -166,7 +166,7 @@ def objects(url: str, pages: int) -> None:
 
 def source(url: str, schema: pa.Schema | None = None) -> ApiSource:
     """Ours."""
-    paging = PageNumber(total_pages_at="pages", max_pages=10**6)
+    paging = PageNumber(total_pages_at="pages", max_pages=10**6, stable=True)
     return ApiSource(ApiClient(url), [Resource("orders", "/orders", records_at="data", paging=paging, schema=schema)])
 
 
