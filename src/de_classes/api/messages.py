@@ -138,11 +138,19 @@ class Response:
         """The body, decoded; `exact` gives numbers with a fraction or an exponent as Decimal, digit for digit.
 
         Raises:
-            InvalidAnswer: it is no JSON.
+            InvalidAnswer: it is no JSON, or none that can be read.
 
         """
         try:
             return (_EXACT if exact else _PLAIN).decode(self.body)
+        except (RecursionError, ArithmeticError) as error:
+            raise InvalidAnswer(
+                self.request.name,
+                f"status {self.status} with JSON that cannot be read: {error or type(error).__name__}",
+                "It is nested too deep, or has a number beyond any measure. Report it to the API's makers.",
+                url=self.url,
+                status=self.status,
+            ) from error
         except (msgspec.MsgspecError, ValueError) as error:
             kind = self.headers.get("content-type", "no content type")
             raise InvalidAnswer(

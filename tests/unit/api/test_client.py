@@ -234,6 +234,13 @@ def test_a_nested_secret_stands_in_no_error() -> None:
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"[1e99999999999999999999]"])
+def test_json_beyond_measure_is_an_invalid_answer(body: bytes) -> None:
+    """Whatever is nested too deep or has a number that nothing holds is the API's fault, and told as such."""
+    with pytest.raises(InvalidAnswer):
+        _client(Script((200, body))).get_json("orders", exact=True)
+
+
 class Expiring:
     """An API whose tokens last one second of its clock, and that lets nobody in without one."""
 

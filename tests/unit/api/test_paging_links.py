@@ -128,3 +128,10 @@ def test_more_pages_than_the_cap_are_an_error(paging: NextLink | LinkHeader) -> 
     with pytest.raises(InvalidAnswer, match="max_pages=3"):
         paging.after(state, beyond)
     assert type(paging)(max_pages=4).after(state, beyond) is not None
+
+
+def test_a_target_that_is_no_url_is_told() -> None:
+    """A link whose target no reader of URLs takes is an answer that is wrong."""
+    page = Page("https://api.example/orders", {}, [], headers={"link": '<https://[>; rel="next"'})
+    with pytest.raises(InvalidAnswer, match="no list of links"):
+        LinkHeader().after({}, page)

@@ -105,17 +105,16 @@ class LinkHeader:
 
     def _targets(self, page: Page) -> set[str]:
         try:
-            links = parse_links(page.headers.get(self.header.lower(), ""))
-        except MalformedLinksError as error:
+            return {
+                urljoin(page.url, link.target)
+                for link in parse_links(page.headers.get(self.header.lower(), ""))
+                if self.rel.lower() in link.rels
+                if link.anchor is None or urljoin(page.url, link.anchor) == page.url
+            }
+        except (MalformedLinksError, ValueError) as error:
             raise InvalidAnswer(
                 page.url, f"the header {self.header!r} is no list of links (RFC 8288): {error}"
             ) from None
-        return {
-            urljoin(page.url, link.target)
-            for link in links
-            if self.rel.lower() in link.rels
-            if link.anchor is None or urljoin(page.url, link.anchor) == page.url
-        }
 
 
 def _link_of(state: PageState) -> str | None:
