@@ -52,7 +52,7 @@ class CursorInBody:
     def ask(self, state: PageState) -> Ask:
         """The cursor and the limit."""
         values = _values(state, self.first, self.param, {self.limit_param: self.limit})
-        return Ask(body=values) if self.in_body else Ask(values)
+        return Ask.by(values, in_body=self.in_body)
 
     def after(self, state: PageState, page: Page) -> PageState | None:
         """The next cursor, unless this is the last page.
@@ -110,7 +110,7 @@ class CursorInHeader:
     def ask(self, state: PageState) -> Ask:
         """The cursor and the limit."""
         values = _values(state, self.first, self.param, {self.limit_param: self.limit})
-        return Ask(body=values) if self.in_body else Ask(values)
+        return Ask.by(values, in_body=self.in_body)
 
     def after(self, state: PageState, page: Page) -> PageState | None:
         """The next cursor, unless this is the last page.

@@ -54,7 +54,7 @@ class Keyset:
         """The last key and the limit."""
         pairs = {self.param: _key_of(state), self.limit_param: self.limit}
         values: dict[str, Any] = {name: value for name, value in pairs.items() if value is not None}
-        return Ask(body=values) if self.in_body else Ask(values)
+        return Ask.by(values, in_body=self.in_body)
 
     def after(self, state: PageState, page: Page) -> PageState | None:
         """The last key of this page, unless it is the last page.

@@ -78,7 +78,7 @@ class OffsetLimit:
         """The offset, the limit, and what is pinned."""
         offset = whole_number(own_state(state, "offset", "pins"), "offset")
         values: dict[str, Any] = {self.param: offset, self.limit_param: self.limit, **pins_of(state)}
-        return Ask(body=values) if self.in_body else Ask(values)
+        return Ask.by(values, in_body=self.in_body)
 
     def after(self, state: PageState, page: Page) -> PageState | None:
         """The next offset, unless this is the last page.

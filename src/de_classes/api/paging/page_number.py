@@ -80,7 +80,7 @@ class PageNumber:
         if size := self._size(state):
             values[self.per_page_param] = size["size"]
         values.update(pins_of(state))
-        return Ask(body=values) if self.in_body else Ask(values)
+        return Ask.by(values, in_body=self.in_body)
 
     def after(self, state: PageState, page: Page) -> PageState | None:
         """The next number, unless this is the last.

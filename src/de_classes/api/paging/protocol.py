@@ -32,6 +32,11 @@ class Ask:
     Such a POST only reads, so it may be repeated.
     """
 
+    @classmethod
+    def by(cls, values: Mapping[str, Any], *, in_body: bool) -> Ask:
+        """Ask by these values, as parameters or in the body."""
+        return cls(body=values) if in_body else cls(values)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
