@@ -120,6 +120,9 @@ class Batch:
 
     records: pa.RecordBatch
     position: Position | None = None
+    rejected: pa.RecordBatch | None = None
+    """Records that belong here and do not fit, as `de_classes.utils.quarantine.REJECTED` has them. A destination keeps
+    them beside the stream, in the same commit: nothing is dropped in silence."""
 
 
 @runtime_checkable
@@ -138,7 +141,11 @@ class Split(Protocol):
         ...
 
     def read(self) -> Iterator[Batch]:
-        """The rows, in batches of one schema. Can be called again, and gives the same rows in the same order."""
+        """The rows, in batches of one schema. Can be called again, and gives the same rows in the same order.
+
+        Where the plan has no position, so that this is its only split, the schema may grow on the way, as that of an
+        API does: later batches then have columns more, or wider ones. The runner writes a piece for each schema.
+        """
         ...
 
 
@@ -160,6 +167,9 @@ class Plan:
     whole: bool = False
     """Whether the splits hold the whole stream whatever `since` was, as of a table that is read from front to back. The
     runner appends such a plan once, and then only replaces or merges with it."""
+    repeats: bool = False
+    """Whether rows that were given before `since` may come again, changed or not (a window that overlaps the last one).
+    The runner then only merges with the plan, or replaces."""
 
 
 @runtime_checkable
@@ -200,6 +210,8 @@ class Receipt:
     """The position of the last batch that carried one."""
     details: Mapping[str, JsonValue] = field(default_factory=dict)
     """What the destination needs in order to commit: names of files, of a staging table."""
+    rejected: int = 0
+    """How many records of the split are kept beside the stream since they do not fit."""
 
 
 @runtime_checkable
@@ -224,6 +236,10 @@ class Load(Protocol):
         When it raises, or `batches` does, the piece counts as not written and what it left is removed, now or later.
         Values come back as they were given, null and the last bit of a float included.
 
+        What batches have as `rejected` goes where people look for it, under the stream's name and `_quarantine`, and is
+        seen from the same commit on; a replacement drops what the pipeline had put there. Batches of a split that has
+        nothing else have no columns.
+
         Raises:
             SchemaMismatch: the batches of the split differ in their columns, or (here or in `commit`) the columns are
                 not those of the destination. Nothing has changed then.
@@ -244,7 +260,8 @@ class Load(Protocol):
         Raises:
             Overtaken: another run of the pipeline has committed to this stream since the load began.
             CountMismatch: the rows to be made visible are not the rows that were read.
-            SchemaMismatch: the columns are not those of the destination, or of the other pieces.
+            SchemaMismatch: the columns are not those of the destination, or of the other pieces, and it was not told
+                to let its columns grow to hold both (see `de_classes.utils.schemas`).
 
         """
         ...
@@ -386,6 +403,8 @@ class Committed(_StreamEvent):
     position: Position | None
     rows: int
     bytes: int
+    rejected: int = 0
+    """Records that went to quarantine with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
