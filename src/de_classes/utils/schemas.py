@@ -40,7 +40,7 @@ _MOST_DIGITS = 76
 
 def within_floats(field: pa.Field[Any]) -> pa.Field[Any]:
     """The field of whole numbers, marked: each of its values lies within 2 ** 53, where floats have all of them."""
-    metadata: dict[bytes | str, bytes | str] = dict(field.metadata or {})
+    metadata: dict[bytes | str, bytes | str] = dict((field.metadata or {}).items())
     return field.with_metadata({**metadata, _RANGE: _FLOATS})
 
 
