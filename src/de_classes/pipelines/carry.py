@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from de_classes.contracts import Batch
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Load, Position, Receipt, Split, Transform
 
-__all__ = ["Carried", "Limit", "Watch", "carry"]
+__all__ = ["Carried", "Limit", "Watch", "Way", "carry"]
 
 READ_AHEAD_BYTES = 8 * 2**20
 """Arrow bytes that may wait between reading and writing, per split at work."""
@@ -32,12 +31,26 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How far a split is carried, and in what."""
+
+    limit: Limit | None = None
+    """None: to its end."""
+    grows: bool = False
+    """Whether its columns may grow on the way. Each growth begins another piece, so the id is then no name for the rows
+    of the whole split, and must be used once only."""
+
+
+WHOLE = Way()
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """What became of a split, or of its beginning."""
 
     split_id: str
-    receipt: Receipt | None
-    """None when no row was left of it, and so nothing was written."""
+    receipts: tuple[Receipt, ...]
+    """One for each piece: none when no row was left, several when the columns grew on the way."""
     position: Position | None
     """What the stream has reached with it, if its batches say."""
     ended: bool
@@ -71,7 +84,7 @@ def carry(  # noqa: PLR0913 -- one call, sent over a wire
     split_id: str,
     transforms: Sequence[Transform],
     load: Load,
-    limit: Limit | None = None,
+    way: Way = WHOLE,
     watch: Watch | None = None,
 ) -> Carried:
     """Read the split, transform each batch and write it; reading runs ahead of writing in a thread of its own.
@@ -83,22 +96,38 @@ def carry(  # noqa: PLR0913 -- one call, sent over a wire
     """
     began = time.perf_counter()
     watch = watch or _Nobody()
-    reading, passing = _Reading(limit), _Passing(transforms, watch)
-    receipt = None
-    size = READ_AHEAD_BYTES
-    with read_ahead(reading.of(split), lambda batch: batch.records.nbytes, size, watch.stopped) as batches:
-        rows = passing.through(batches)
-        first = next(rows, None)
-        if first is not None:
-            receipt = load.write(split_id, chain([first], rows))
-            if next(rows, None) is not None:
+    reading, passing = _Reading(way.limit), _Passing(transforms, watch)
+    receipts = []
+    with read_ahead(reading.of(split), _size, READ_AHEAD_BYTES, watch.stopped) as batches:
+        for number, piece in enumerate(_pieces(passing.through(batches), grows=way.grows)):
+            receipts.append(load.write(f"{split_id}~{number}" if number else split_id, piece))
+            if next(piece, None) is not None:
                 raise CountMismatch(f"split {split.id!r}", "the destination wrote its beginning only")
     reading.check_end()
-    if receipt is not None and receipt.rows != passing.rows:
-        raise CountMismatch(
-            f"split {split.id!r}", f"{passing.rows} rows were handed to the destination, which wrote {receipt.rows}"
-        )
-    return Carried(split_id, receipt, reading.position, reading.ended, time.perf_counter() - began)
+    passing.check(split, receipts)
+    return Carried(split_id, tuple(receipts), reading.position, reading.ended, time.perf_counter() - began)
+
+
+def _size(batch: Batch) -> int:
+    return batch.records.nbytes + (batch.rejected.nbytes if batch.rejected is not None else 0)
+
+
+def _pieces(batches: Iterator[Batch], *, grows: bool) -> Iterator[Iterator[Batch]]:
+    """The batches, in runs of one schema where it may grow; each run is to be taken before the next is asked for."""
+    following = next(batches, None)
+    while following is not None:
+        first, following = following, None
+
+        def piece(first: Batch) -> Iterator[Batch]:
+            nonlocal following
+            yield first
+            for batch in batches:
+                if grows and not batch.records.schema.equals(first.records.schema, check_metadata=True):
+                    following = batch
+                    return
+                yield batch
+
+        yield piece(first)
 
 
 class _Reading:
@@ -114,8 +143,9 @@ class _Reading:
 
     def of(self, split: Split) -> Iterator[Batch]:
         for batch in split.read():
-            self._rows += batch.records.num_rows
-            self._rows_behind += batch.records.num_rows
+            rows = batch.records.num_rows + _rejected(batch)
+            self._rows += rows
+            self._rows_behind += rows
             if batch.position is not None:
                 self.position, self._rows_behind = batch.position, 0
             yield batch
@@ -138,21 +168,39 @@ class _Reading:
 
 
 class _Passing:
-    """Transforms what passes, counts it, and lets go of batches without rows."""
+    """Transforms what passes, counts it, and lets go of batches that bring nothing."""
 
     def __init__(self, transforms: Sequence[Transform], watch: Watch) -> None:
         self._transforms = transforms
         self._watch = watch
-        self.rows = 0
+        self._rows = 0
+        self._rejected = 0
 
     def through(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             if self._watch.stopped():
                 raise Stopped
-            if not batch.records.num_columns:
-                continue  # a position alone, of a stream whose columns nobody knows yet
-            records = apply(self._transforms, batch.records)
-            self.rows += records.num_rows
+            # A batch without columns is a position alone, of a stream whose columns nobody knows yet, or rejects alone.
+            records = apply(self._transforms, batch.records) if batch.records.num_columns else batch.records
+            self._rows += records.num_rows
+            self._rejected += _rejected(batch)
             self._watch.progressed(records.num_rows)
-            if records.num_rows:
-                yield Batch(records, batch.position)
+            if records.num_rows or _rejected(batch):
+                yield Batch(records, batch.position, batch.rejected)
+
+    def check(self, split: Split, receipts: Sequence[Receipt]) -> None:
+        """See that the destination has all that was handed to it."""
+        wrote, rejected = sum(receipt.rows for receipt in receipts), sum(receipt.rejected for receipt in receipts)
+        if wrote != self._rows:
+            fact = f"{self._rows} rows were handed to the destination, which wrote {wrote}"
+            raise CountMismatch(f"split {split.id!r}", fact)
+        if rejected != self._rejected:
+            raise CountMismatch(
+                f"split {split.id!r}",
+                f"{self._rejected} records do not fit, and the destination keeps {rejected} of them in quarantine",
+                "Load into a destination that has a quarantine, or let such records fail the run.",
+            )
+
+
+def _rejected(batch: Batch) -> int:
+    return batch.rejected.num_rows if batch.rejected is not None else 0

@@ -27,6 +27,8 @@ class StreamReport:
     seconds: float
     position: Position | None
     """Where the stream stands now."""
+    rejected: int = 0
+    """Records that do not fit, and are kept beside the stream in its quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,8 @@ class RunReport:
     def bytes(self) -> int:
         """Bytes as the destination counts them, over all streams."""
         return sum(stream.bytes for stream in self.streams)
+
+    @property
+    def rejected(self) -> int:
+        """Records that went to quarantine, over all streams."""
+        return sum(stream.rejected for stream in self.streams)

@@ -130,6 +130,7 @@ class Runner:
             commits=passage.commits,
             seconds=time.perf_counter() - began,
             position=passage.position,
+            rejected=passage.rejected,
         )
         told.of(StreamFinished, position=report.position, rows=report.rows, bytes=report.bytes, seconds=report.seconds)
         return report
@@ -147,6 +148,7 @@ class _Passage:
     rows: int = 0
     bytes: int = 0
     commits: int = 0
+    rejected: int = 0
     way: str = ""
     """The transforms, in short: what is written of a split follows from them as well."""
 
@@ -205,11 +207,19 @@ class _Passage:
                 "its source was replaced since the last run, and rows loaded before may no longer be part of it",
                 "Load it once with mode='replace'.",
             )
-        if plan.whole and self.runner.mode is Mode.APPEND:
+        if self.runner.mode is not Mode.APPEND:
+            return
+        if plan.whole:
             raise ConfigurationError(
                 subject,
                 "its source gives all rows in each run, and they were appended once already",
                 "Use mode='replace', or mode='merge' with a primary key.",
+            )
+        if plan.repeats:
+            raise ConfigurationError(
+                subject,
+                "its source gives again some of the rows that were loaded before, and appending would double them",
+                "Use mode='merge' with a primary key, or mode='replace'.",
             )
 
     def _ids(self, plan: Plan) -> dict[str, Split]:
@@ -240,7 +250,7 @@ class _Passage:
             carried = workers.carry_until(split, f"{split.id}#{uuid.uuid4().hex}", limit)
             if not carried.ended and carried.position == self.position:
                 raise DeClassesError(f"stream {self.task.stream.name!r}", "its source gives rows and does not advance")
-            return [carried.receipt] if carried.receipt else [], carried.position, carried.ended
+            return list(carried.receipts), carried.position, carried.ended
         return [], None, True
 
     def _commit(self, load: Load, receipts: Sequence[Receipt], position: Position | None) -> None:
@@ -250,15 +260,17 @@ class _Passage:
         rows, size = sum(receipt.rows for receipt in receipts), sum(receipt.bytes for receipt in receipts)
         self.position, self.rows, self.bytes = position, self.rows + rows, self.bytes + size
         self.commits += 1
-        self.told.of(Committed, position=position, rows=rows, bytes=size)
+        rejected = sum(receipt.rejected for receipt in receipts)
+        self.rejected += rejected
+        self.told.of(Committed, position=position, rows=rows, bytes=size, rejected=rejected)
 
 
 def _everything(ids: dict[str, Split], workers: SplitWorkers, staged: dict[str, Receipt]) -> list[Receipt]:
     """Carry every split that is not there yet; receipts in the order of the plan, without those of no rows."""
-    receipts: dict[str, Receipt | None] = dict(staged)
+    receipts: dict[str, Sequence[Receipt]] = {piece: [receipt] for piece, receipt in staged.items()}
     for carried in workers.carry_all((piece, split) for piece, split in ids.items() if piece not in staged):
-        receipts[carried.split_id] = carried.receipt
-    return [receipt for piece in ids if (receipt := receipts[piece]) is not None]
+        receipts[carried.split_id] = carried.receipts
+    return [receipt for piece in ids for receipt in receipts[piece]]
 
 
 def _with_schema(task: Task) -> Stream:

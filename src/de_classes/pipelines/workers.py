@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from de_classes.contracts import SplitFinished, SplitProgressed, SplitStarted
 
-from .carry import carry
+from .carry import Way, carry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,9 +64,9 @@ class SplitWorkers:
         self._running: set[Future[Carried]] = set()
 
     def carry_until(self, split: Split, split_id: str, limit: Limit | None) -> Carried:
-        """Carry one split, to its end or to a position at the limit, under an id of the caller's."""
+        """Carry one split, to its end or to a position at the limit, under an id of the caller's, used only here."""
         with self._giving_up_on_failure():
-            self._submit(split, split_id, limit)
+            self._submit(split, split_id, Way(limit, grows=True))
             return next(self._finished())
 
     def carry_all(self, splits: Iterable[tuple[str, Split]]) -> Iterator[Carried]:
@@ -78,16 +78,14 @@ class SplitWorkers:
             while True:
                 while len(self._running) < window and (piece := next(waiting, None)) is not None:
                     split_id, split = piece
-                    self._submit(split, split_id, None)
+                    self._submit(split, split_id, Way())
                 if not self._running:
                     return
                 yield from self._finished()
 
-    def _submit(self, split: Split, split_id: str, limit: Limit | None) -> None:
+    def _submit(self, split: Split, split_id: str, way: Way) -> None:
         self._told.of(SplitStarted, split_id=split_id)
-        future = self._executor.submit(
-            carry, split, split_id, self._transforms, self._load, limit, self._watch(split_id)
-        )
+        future = self._executor.submit(carry, split, split_id, self._transforms, self._load, way, self._watch(split_id))
         self._running.add(future)
 
     def _watch(self, split_id: str) -> Watch | None:
@@ -100,7 +98,8 @@ class SplitWorkers:
         done, self._running = wait(self._running, return_when=FIRST_COMPLETED)
         for future in done:
             carried = future.result()
-            rows, size = (carried.receipt.rows, carried.receipt.bytes) if carried.receipt else (0, 0)
+            rows = sum(receipt.rows for receipt in carried.receipts)
+            size = sum(receipt.bytes for receipt in carried.receipts)
             self._told.of(SplitFinished, split_id=carried.split_id, rows=rows, bytes=size, seconds=carried.seconds)
             yield carried
 
