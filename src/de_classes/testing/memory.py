@@ -7,17 +7,21 @@ import threading
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from de_classes.contracts import Batch, Mode, Plan, Receipt, Stream
 from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch, ValueNotHeld
+from de_classes.utils.quarantine import REJECTED
+from de_classes.utils.schemas import fitted, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from de_classes.contracts import Position
+    from de_classes.utils.schemas import SchemaChanges
 
 __all__ = ["MemoryDestination", "MemoryLoad", "MemorySource", "MemorySplit"]
 
@@ -80,6 +84,8 @@ class _Shown:
     """What is visible of one stream. A commit puts another in its place, so that it is seen whole or not at all."""
 
     table: pa.Table | None = None
+    rejected: Mapping[str, tuple[pa.RecordBatch, ...]] = field(default_factory=dict)
+    """By pipeline."""
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
 
@@ -89,13 +95,24 @@ class _Target:
     """What a destination holds of one stream."""
 
     shown: _Shown = _Shown()
-    staged: dict[str, tuple[str, int, Receipt, list[pa.RecordBatch]]] = field(default_factory=dict)
+    staged: dict[str, _Piece] = field(default_factory=dict)
 
     def forget(self, pipeline: str, epoch: int) -> None:
         """Drop what loads of the pipeline have staged up to this epoch: they can commit no more."""
-        for name, (owner, at, _, _) in list(self.staged.items()):
-            if owner == pipeline and at <= epoch:
+        for name, piece in list(self.staged.items()):
+            if piece.pipeline == pipeline and piece.epoch <= epoch:
                 del self.staged[name]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What was written and not committed."""
+
+    pipeline: str
+    epoch: int
+    receipt: Receipt
+    records: Sequence[pa.RecordBatch]
+    rejected: Sequence[pa.RecordBatch]
 
 
 _destinations: dict[str, MemoryDestination] = {}
@@ -104,10 +121,12 @@ _destinations: dict[str, MemoryDestination] = {}
 class MemoryDestination:
     """Keeps what is loaded in memory, with every promise of the contract.
 
-    A pickle of it is good in its own process only.
+    With `schema_changes="evolve"` its tables grow with what comes; otherwise other columns are refused. A pickle of it
+    is good in its own process only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, schema_changes: SchemaChanges = "freeze") -> None:
+        self._evolves = schema_changes == "evolve"
         self._token = uuid.uuid4().hex
         self._targets: dict[str, _Target] = {}
         self._lock = threading.Lock()
@@ -120,6 +139,12 @@ class MemoryDestination:
         """What is visible of a stream; None before its first commit with columns."""
         target = self._targets.get(stream)
         return target.shown.table if target else None
+
+    def rejected(self, stream: str) -> pa.Table:
+        """The records of a stream that do not fit, as `de_classes.utils.quarantine.REJECTED` has them."""
+        target = self._targets.get(stream)
+        batches = chain.from_iterable(target.shown.rejected.values()) if target else ()
+        return pa.Table.from_batches(batches, REJECTED)
 
     def leftovers(self) -> list[str]:
         """What is staged and not committed."""
@@ -139,17 +164,17 @@ class MemoryDestination:
         with self._lock:
             epoch = target.shown.epochs.get(pipeline, 0)
             target.forget(pipeline, epoch - 1)
-        staged = {r.split_id: r for owner, at, r, _ in target.staged.values() if (owner, at) == (pipeline, epoch)}
+            own = [piece for piece in target.staged.values() if (piece.pipeline, piece.epoch) == (pipeline, epoch)]
+        staged = {piece.receipt.split_id: piece.receipt for piece in own}
         yield MemoryLoad(self, pipeline, stream, mode, epoch, staged)
 
     def _target(self, name: str) -> _Target:
         with self._lock:
             return self._targets.setdefault(name, _Target())
 
-    def _stage(self, load: MemoryLoad, receipt: Receipt, batches: list[pa.RecordBatch]) -> None:
-        name = str(receipt.details["name"])
+    def _stage(self, load: MemoryLoad, piece: _Piece) -> None:
         with self._lock:
-            self._targets[load.stream.name].staged[name] = (load.pipeline, load.epoch, receipt, batches)
+            self._targets[load.stream.name].staged[str(piece.receipt.details["name"])] = piece
 
     def _commit(self, load: MemoryLoad, receipts: Sequence[Receipt], position: Position | None) -> None:
         target = self._target(load.stream.name)
@@ -158,18 +183,38 @@ class MemoryDestination:
             shown = target.shown
             if shown.epochs.get(load.pipeline, 0) != load.epoch:
                 raise Overtaken(f"stream {load.stream.name!r}", "another run has committed since this load began")
-            table = shown.table.slice(0, 0) if shown.table and load.mode is Mode.REPLACE else shown.table
-            if table is None and load.stream.schema is not None:
-                table = load.stream.schema.empty_table()
-            for receipt in receipts:
-                batches = target.staged[str(receipt.details["name"])][3]
-                if sum(batch.num_rows for batch in batches) != receipt.rows:
-                    raise CountMismatch(f"split {receipt.split_id!r}", f"{receipt.rows} rows were promised")
-                if batches:
-                    table = _added(table, pa.Table.from_batches(batches), load)
+            pieces = [_checked(target.staged[str(receipt.details["name"])], receipt) for receipt in receipts]
             positions = {**shown.positions, load.pipeline: position}
-            target.shown = _Shown(table, positions, {**shown.epochs, load.pipeline: load.epoch + 1})
+            epochs = {**shown.epochs, load.pipeline: load.epoch + 1}
+            table = self._table(shown.table, pieces, load)
+            target.shown = _Shown(table, _rejected(shown, pieces, load), positions, epochs)
             target.forget(load.pipeline, load.epoch)
+
+    def _table(self, shown: pa.Table | None, pieces: Sequence[_Piece], load: MemoryLoad) -> pa.Table | None:
+        table = None if shown is None or (load.mode is Mode.REPLACE and self._evolves) else shown
+        if table is not None and load.mode is Mode.REPLACE:
+            table = table.slice(0, 0)
+        if table is None and load.stream.schema is not None:
+            table = load.stream.schema.empty_table()
+        for piece in pieces:
+            if piece.records:
+                table = _added(table, pa.Table.from_batches(piece.records), load, evolves=self._evolves)
+        return shown.slice(0, 0) if table is None and shown is not None else table
+
+
+def _checked(piece: _Piece, receipt: Receipt) -> _Piece:
+    counted = [sum(batch.num_rows for batch in batches) for batches in (piece.records, piece.rejected)]
+    if counted != [receipt.rows, receipt.rejected]:
+        raise CountMismatch(
+            f"split {receipt.split_id!r}", f"{receipt.rows} rows and {receipt.rejected} rejected ones were promised"
+        )
+    return piece
+
+
+def _rejected(shown: _Shown, pieces: Sequence[_Piece], load: MemoryLoad) -> Mapping[str, tuple[pa.RecordBatch, ...]]:
+    kept = () if load.mode is Mode.REPLACE else shown.rejected.get(load.pipeline, ())
+    coming = chain.from_iterable(piece.rejected for piece in pieces)
+    return {**shown.rejected, load.pipeline: (*kept, *coming)}
 
 
 def _same_destination(token: str) -> MemoryDestination:
@@ -181,11 +226,18 @@ def _same_destination(token: str) -> MemoryDestination:
         ) from None
 
 
-def _added(table: pa.Table | None, new: pa.Table, load: MemoryLoad) -> pa.Table:
+def _added(table: pa.Table | None, new: pa.Table, load: MemoryLoad, *, evolves: bool) -> pa.Table:
     if table is None:
         table = new.schema.empty_table()
+    if evolves:
+        both = united([table.schema, new.schema], f"stream {load.stream.name!r}")
+        table, new = (pa.Table.from_batches([fitted(b, both) for b in t.to_batches()], both) for t in (table, new))
     if table.schema != new.schema:
-        raise SchemaMismatch(f"stream {load.stream.name!r}", f"has {table.schema}, not {new.schema}")
+        raise SchemaMismatch(
+            f"stream {load.stream.name!r}",
+            f"has {table.schema}, not {new.schema}",
+            'Let its columns grow with MemoryDestination(schema_changes="evolve").',
+        )
     if load.mode is not Mode.MERGE:
         return pa.concat_tables([table, new])
     for column in load.stream.primary_key:
@@ -211,19 +263,23 @@ class MemoryLoad:
     def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
         """Keep the batches aside."""
         kept: list[pa.RecordBatch] = []
+        rejected: list[pa.RecordBatch] = []
         receipt = Receipt(split_id, 0, 0, None, details={"name": uuid.uuid4().hex})
         for batch in batches:
             if kept and kept[0].schema != batch.records.schema:
                 raise SchemaMismatch(f"split {split_id!r}", "its batches differ in their schemas")
-            kept.append(batch.records)
+            kept += [batch.records] if batch.records.num_columns else []
+            rejected += [batch.rejected] if batch.rejected is not None else []
             receipt = replace(
                 receipt,
                 rows=receipt.rows + batch.records.num_rows,
                 bytes=receipt.bytes + batch.records.nbytes,
-                schema=batch.records.schema,
+                schema=kept[0].schema if kept else None,
                 position=batch.position or receipt.position,
+                rejected=sum(each.num_rows for each in rejected),
             )
-        self.destination._stage(self, receipt, kept)  # noqa: SLF001 -- the two are one thing
+        piece = _Piece(self.pipeline, self.epoch, receipt, kept, rejected)
+        self.destination._stage(self, piece)  # noqa: SLF001 -- the two are one thing
         return receipt
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:

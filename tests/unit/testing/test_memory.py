@@ -5,7 +5,14 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from de_classes.testing.contract import DestinationContract, Leftovers, ReadBack, SourceContract
+from de_classes.testing.contract import (
+    DestinationContract,
+    GrowingContract,
+    Leftovers,
+    ReadBack,
+    ReadQuarantine,
+    SourceContract,
+)
 from de_classes.testing.memory import MemoryDestination, MemorySource
 
 NUMBERS = pa.table({"id": pa.array(range(47), pa.int64()), "name": [f"row {n}" for n in range(47)]})
@@ -45,3 +52,21 @@ class TestMemoryDestination(DestinationContract):
     @pytest.fixture
     def leftovers(self, destination: MemoryDestination) -> Leftovers:
         return destination.leftovers
+
+    @pytest.fixture
+    def read_quarantine(self, destination: MemoryDestination) -> ReadQuarantine:
+        return destination.rejected
+
+
+class TestEvolvingMemoryDestination(GrowingContract):
+    @pytest.fixture
+    def destination(self) -> MemoryDestination:
+        return MemoryDestination(schema_changes="evolve")
+
+    @pytest.fixture
+    def evolving(self, destination: MemoryDestination) -> MemoryDestination:
+        return destination
+
+    @pytest.fixture
+    def read_back(self, evolving: MemoryDestination) -> ReadBack:
+        return evolving.table

@@ -27,16 +27,19 @@ Subclass in a test module of yours, give the fixtures, and pytest does the rest:
         def leftovers(self, destination):
             return lambda: [...]            # names of all that lies there and is not visible
 
-What yours cannot do is told by class attributes: `modes`, `values`, `crosses_processes`, `reaches_an_end`, `grows`.
+A destination that lets columns grow, or keeps what does not fit, gives `evolving` and `read_quarantine` as well (see
+`GrowingContract`). What yours cannot do is told by class attributes: `modes`, `values`, `crosses_processes`,
+`reaches_an_end`, `grows`.
 """
 
 import pytest
 
 # Before they are imported, so that a failure tells the values that differ.
-pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("committing", "destination", "source")))
+pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("committing", "destination", "growing", "source")))
 
 from de_classes.testing.contract.destination import DestinationContract  # noqa: E402 -- see above
+from de_classes.testing.contract.growing import GrowingContract, ReadQuarantine  # noqa: E402 -- see above
 from de_classes.testing.contract.loading import Leftovers, ReadBack  # noqa: E402 -- see above
 from de_classes.testing.contract.source import SourceContract  # noqa: E402 -- see above
 
-__all__ = ["DestinationContract", "Leftovers", "ReadBack", "SourceContract"]
+__all__ = ["DestinationContract", "GrowingContract", "Leftovers", "ReadBack", "ReadQuarantine", "SourceContract"]

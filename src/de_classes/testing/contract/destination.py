@@ -13,6 +13,7 @@ from de_classes.contracts import Batch, Destination, Load, Mode, Stream
 from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
 from de_classes.testing.contract.committing import CommittingContract
 from de_classes.testing.contract.elsewhere import in_a_fresh_process
+from de_classes.testing.contract.growing import GrowingContract
 from de_classes.testing.contract.loading import ORDERS, PIPELINE, loaded, orders, written
 from de_classes.utils.checksum import checksum
 
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["DestinationContract"]
 
 
-class DestinationContract(CommittingContract):
-    """What a Destination promises. Override the fixtures `destination`, `read_back` and `leftovers`."""
+class DestinationContract(CommittingContract, GrowingContract):
+    """What a Destination promises. Override the fixtures `destination`, `read_back` and `leftovers`.
+
+    Where it lets columns grow or keeps what does not fit, override `evolving` and `read_quarantine` as well.
+    """
 
     def test_is_a_destination(self, destination: Destination) -> None:
         """It has the methods of the contract, and its loads have theirs."""
