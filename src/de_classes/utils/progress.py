@@ -155,6 +155,8 @@ class _Passage:
     """Rows and bytes of finished splits that are not committed yet."""
     under_way: dict[str, int] = field(default_factory=dict)
     """Rows by split."""
+    rejected: int = 0
+    """Records that went to quarantine."""
 
     @property
     def rows(self) -> int:
@@ -207,11 +209,13 @@ class _Passage:
         self.committed = self.committed[0] + event.rows, self.committed[1] + event.bytes
         self.written = 0, 0
         self.under_way.clear()
-        return f"{self.label}: committed {event.rows:,} rows, {_size(event.bytes)}"
+        self.rejected += event.rejected
+        return f"{self.label}: committed {event.rows:,} rows, {_size(event.bytes)}{_set_aside(event.rejected)}"
 
     def finished(self, event: StreamFinished) -> str:
         rate = f", {event.rows / event.seconds:,.0f} rows/s" if event.rows and event.seconds > 0 else ""
-        return f"{self.label}: finished, {event.rows:,} rows, {_size(event.bytes)} in {event.seconds:.1f} s{rate}"
+        size = f"{_size(event.bytes)} in {event.seconds:.1f} s{rate}{_set_aside(self.rejected)}"
+        return f"{self.label}: finished, {event.rows:,} rows, {size}"
 
     def failed(self, event: StreamFailed) -> str:
         return f"{self.label}: failed after {event.seconds:.1f} s: {_one_line(event.error)}"
@@ -259,6 +263,10 @@ def _live(out: TextIO, drawn: Any) -> Any:
 
 def _seconds(since: datetime, until: datetime) -> float:
     return max(0.0, (until - since).total_seconds())
+
+
+def _set_aside(rejected: int) -> str:
+    return f", {rejected:,} records in quarantine" if rejected else ""
 
 
 def _one_line(text: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,6 +129,15 @@ class TestPlainLines:
         """A worker that was lost leaves no rows behind in the count."""
         again = SplitStarted(at=at(2), split_id="s1", **STREAM)
         assert "7 rows" in plain(started(), progressed(1, 100), again, progressed(9, 7))[-1]
+
+    def test_records_in_quarantine_are_told(self) -> None:
+        """With the commit that set them aside, and at the end with all of them."""
+        set_aside = [replace(committed(n, 10), rejected=n) for n in (1, 2)]
+        assert plain(started(), *set_aside, finished(2, 20))[1:] == [
+            "shop orders: committed 10 rows, 100 B, 1 records in quarantine",
+            "shop orders: committed 10 rows, 100 B, 2 records in quarantine",
+            "shop orders: finished, 20 rows, 200 B in 2.0 s, 10 rows/s, 3 records in quarantine",
+        ]
 
     def test_commits_on_the_way_add_up(self) -> None:
         """A stream that commits several times shows all its rows."""
