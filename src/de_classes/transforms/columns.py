@@ -14,7 +14,7 @@ from ._schema import check_names, listed, require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Rename", "Select"]
+__all__ = ["Drop", "Rename", "Select"]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -34,6 +34,25 @@ class Select:
         """Raise SchemaMismatch where a column is missing."""
         require(self, self.columns, batch.schema)
         return batch.select(list(self.columns))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Drop:
+    """Leave these columns out, and keep the others, those that come later included: `Drop("lines", "notes")`."""
+
+    columns: tuple[str, ...]
+
+    def __init__(self, *columns: str) -> None:
+        check_names("Drop", columns)
+        object.__setattr__(self, "columns", columns)
+
+    def __repr__(self) -> str:
+        return f"Drop({', '.join(map(repr, self.columns))})"
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Raise SchemaMismatch where a column is missing."""
+        require(self, self.columns, batch.schema)
+        return batch.select([n for n, name in enumerate(batch.schema.names) if name not in self.columns])
 
 
 @dataclass(frozen=True, init=False, repr=False)

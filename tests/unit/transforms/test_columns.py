@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from de_classes.errors import ConfigurationError, SchemaMismatch
-from de_classes.transforms import Rename, Select
+from de_classes.transforms import Drop, Rename, Select
 
 FIELDS = [pa.field("a", pa.int64(), metadata={"was": "int8"}), pa.field("b", pa.string(), nullable=False)]
 SCHEMA = pa.schema([*FIELDS, pa.field("c", pa.list_(pa.int8()))], {"table": "orders"})
@@ -61,6 +61,27 @@ class TestSelect:
         """Names that are none, or given twice, are told at once, before any batch comes."""
         with pytest.raises(ConfigurationError, match="3 cannot be a column's name; 'a' is given more than once"):
             Select("a", 3, "a")  # type: ignore[arg-type]
+
+
+class TestDrop:
+    @given(names, st.integers(0, 5), st.data())
+    def test_keeps_all_the_others(self, columns: list[str], rows: int, data: Any) -> None:
+        """What is not named stays as it is, every row and the order of the columns included."""
+        batch = of(columns, rows)
+        dropped = data.draw(st.permutations(columns))[: data.draw(st.integers(0, len(columns)))]
+        kept = [name for name in columns if name not in dropped]
+        assert Drop(*dropped)(batch).equals(Select(*kept)(batch), check_metadata=True)
+        assert Drop(*dropped)(batch).num_rows == batch.num_rows
+
+    def test_names_all_that_is_missing(self) -> None:
+        """A name that is no column's is a slip, and told."""
+        with pytest.raises(SchemaMismatch, match=r"Drop\('x', 'y'\): .* 'x', 'y'"):
+            Drop("x", "y")(EMPTY)
+
+    def test_columns_of_one_name_may_stay(self) -> None:
+        """Two columns of one name are no hindrance where neither is named."""
+        twice = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2]), pa.array([3])], ["a", "a", "b"])
+        assert Drop("b")(twice).schema.names == ["a", "a"]
 
 
 class TestRename:
