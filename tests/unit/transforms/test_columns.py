@@ -121,7 +121,7 @@ class TestRename:
             Rename(["a"])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("transform", [Select("a", "c"), Rename({"a": "id"})], ids=repr)
+@pytest.mark.parametrize("transform", [Select("a", "c"), Drop("a"), Rename({"a": "id"})], ids=repr)
 def test_pickles_equal_and_reads_as_it_is_written(transform: Any) -> None:
     """A copy that went to another process is equal to the original, and repr is the code that makes it."""
     assert pickle.loads(pickle.dumps(transform)) == transform
