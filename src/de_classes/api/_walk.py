@@ -13,17 +13,15 @@ from de_classes.errors import InvalidAnswer
 from de_classes.utils.faults import reach
 
 from ._asking import Asking
-from .arrow_json import ArrowJson
-from .columns import schema_of, told
+from ._converting import Converter
+from .columns import schema_of
 from .pages import Records
 from .paging import dig
-from .records import RecordConverter, infer_schema
+from .records import infer_schema
 from .watermark import highest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from de_classes.contracts import JsonValue
 
     from ._place import Place
     from .paging import Page
@@ -91,28 +89,6 @@ class Walk:
         except ValueError as error:
             fact = f"{incremental.field!r} cannot be a watermark: {error}"
         raise InvalidAnswer(page.url, fact, "Correct Incremental(field=...).")
-
-
-@dataclass(frozen=True, slots=True)
-class Converter:
-    """Pages to batches of one schema: by Arrow's parser where that is exact, else as `RecordConverter` says."""
-
-    fast: ArrowJson
-    exact: RecordConverter
-    told: Mapping[str, JsonValue] | None
-    """The columns for a position, where they were inferred."""
-
-    @classmethod
-    def of(cls, resource: Resource, schema: pa.Schema, *, inferred: bool = False) -> Converter:
-        return cls(
-            ArrowJson(schema, ignore_extra=resource.extra_fields == "ignore", as_written=inferred),
-            RecordConverter(resource.name, schema, resource.extra_fields, inferred=inferred),
-            told(schema) if inferred else None,
-        )
-
-    def batch(self, page: Page) -> pa.RecordBatch:
-        batch = self.fast.read(page.records) if isinstance(page.records, Records) else None
-        return batch if batch is not None else self.exact.batch(list(page.records), page.url)
 
 
 def _values_of(page: Page, path: str) -> list[Any]:

@@ -42,9 +42,10 @@ from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["ExtraFields", "RecordConverter", "infer_schema"]
+__all__ = ["ExtraFields", "Misfits", "RecordConverter", "infer_schema"]
 
 ExtraFields: TypeAlias = Literal["refuse", "ignore"]
+Misfits: TypeAlias = Literal["fail", "quarantine"]
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _JSON = msgspec.json.Encoder(decimal_format="number")
