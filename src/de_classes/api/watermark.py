@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Watermark", "highest"]
+__all__ = ["Watermark", "highest", "instant_of"]
 
 Watermark: TypeAlias = "str | int | None"
 
@@ -61,16 +61,27 @@ def _highest_text(watermark: Watermark, texts: list[str]) -> str:
     return texts[max(range(len(texts)), key=keys.__getitem__)]
 
 
-def _text_key(text: str) -> tuple[str, Any, str]:
+def instant_of(text: str) -> tuple[datetime, str] | None:
+    """The second that an ISO 8601 timestamp names, with a zone where it has one, and the digits of its fraction.
+
+    None where the text is no timestamp.
+    """
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
+        return None
+    moment, fraction, zone = match.groups()
+    return datetime.fromisoformat(moment + (zone or "")), fraction or ""
+
+
+def _text_key(text: str) -> tuple[str, Any, str]:
+    found = instant_of(text)
+    if found is None:
         # "999" is above "1000" letter by letter, which is hardly what an API means that counts.
         return ("texts" if not text.isdecimal() else f"texts of {len(text)} digits"), text, ""
-    moment, fraction, zone = match.groups()
-    instant = datetime.fromisoformat(moment + (zone or ""))
-    family = "timestamps without a zone" if zone is None else "timestamps"
+    instant, fraction = found
+    family = "timestamps without a zone" if instant.tzinfo is None else "timestamps"
     # Digits after the point compare letter by letter once the zeros at their end are gone.
-    return family, instant.astimezone(UTC) if zone else instant, (fraction or "").rstrip("0")
+    return family, instant.astimezone(UTC) if instant.tzinfo else instant, fraction.rstrip("0")
 
 
 def _number(watermark: str | int) -> Decimal | int:
