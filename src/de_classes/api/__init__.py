@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .auth import Signed as Signed
     from .auth import TokenLogin as TokenLogin
     from .client import ApiClient as ApiClient
+    from .incremental import Incremental as Incremental
     from .paging import CursorInBody as CursorInBody
     from .paging import CursorInHeader as CursorInHeader
     from .paging import GraphQLConnection as GraphQLConnection
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from .paging import PagesMayShift as PagesMayShift
     from .paging import SinglePage as SinglePage
     from .random_numbers import RandomNumbers as RandomNumbers
+    from .resource import Resource as Resource
     from .source import ApiSource as ApiSource
-    from .source import Incremental as Incremental
-    from .source import Resource as Resource
     from .transport import HttpTransport as HttpTransport
 
 __getattr__, __dir__, __all__ = lazy(
@@ -47,7 +47,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Digest": ".auth",
         "GraphQLConnection": ".paging",
         "HttpTransport": ".transport",
-        "Incremental": ".source",
+        "Incremental": ".incremental",
         "Keyset": ".paging",
         "LinkHeader": ".paging",
         "NextLink": ".paging",
@@ -57,7 +57,7 @@ __getattr__, __dir__, __all__ = lazy(
         "PageNumber": ".paging",
         "PagesMayShift": ".paging",
         "RandomNumbers": ".random_numbers",
-        "Resource": ".source",
+        "Resource": ".resource",
         "Signed": ".auth",
         "SinglePage": ".paging",
         "TokenLogin": ".auth",

@@ -83,9 +83,7 @@ class Asking:
             # A link is kept without what is secret in it.
             secret = {name: value for name, value in resource.params.items() if isinstance(value, Secret)}
             return self.client.request("GET", urljoin(self.client.base_url, ask.link), params=secret)
-        since: dict[str, Any] = {}
-        if incremental is not None and self.watermark is not None:
-            since = {incremental.param: self.watermark}
+        since = incremental.asked(self.watermark) if incremental is not None else {}
         if ask.body is None and resource.body is None:
             return self.client.request("GET", resource.path, params={**resource.params, **ask.params, **since})
         body = placed(resource.body or {}, {**(ask.body or {}), **since})

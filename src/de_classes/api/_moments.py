@@ -14,7 +14,7 @@ from .watermark import instant_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_format", "floored", "granule_of", "moment_of", "spelt"]
+__all__ = ["check_format", "floored", "granule_of", "moment_of", "rounded_up", "spelt"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROBE = datetime(2021, 11, 23, 13, 47, 58, 123456, tzinfo=UTC)
@@ -65,6 +65,11 @@ def granule_of(form: str | None) -> timedelta:
 def floored(moment: datetime, granule: timedelta) -> datetime:
     """The moment, or the last granule before it, counted from 1970 on."""
     return moment - (moment - _EPOCH) % granule
+
+
+def rounded_up(moment: datetime, granule: timedelta) -> datetime:
+    """The moment, or the first granule after it."""
+    return moment + (_EPOCH - moment) % granule
 
 
 def moment_of(value: str | datetime) -> datetime:

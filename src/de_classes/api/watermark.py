@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Watermark", "highest", "instant_of"]
+__all__ = ["Watermark", "highest", "instant_of", "number_in"]
 
 Watermark: TypeAlias = "str | int | None"
 
@@ -84,9 +84,15 @@ def _text_key(text: str) -> tuple[str, Any, str]:
     return family, instant.astimezone(UTC) if instant.tzinfo else instant, fraction.rstrip("0")
 
 
-def _number(watermark: str | int) -> Decimal | int:
+def number_in(watermark: str | int) -> Decimal | int | None:
+    """The number that a watermark is, as it came or as a text; None where it is none."""
     if isinstance(watermark, str):
-        if not _NUMBER.fullmatch(watermark):
-            raise ValueError(f"numbers do not compare with the text {watermark!r}")
-        return Decimal(watermark)
+        return Decimal(watermark) if _NUMBER.fullmatch(watermark) else None
     return watermark
+
+
+def _number(watermark: str | int) -> Decimal | int:
+    number = number_in(watermark)
+    if number is None:
+        raise ValueError(f"numbers do not compare with the text {watermark!r}")
+    return number

@@ -1,0 +1,102 @@
+"""What an API offers, and how it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from de_classes.contracts import Stream
+from de_classes.errors import ConfigurationError
+
+from .paging import SinglePage, warn_if_pages_shift
+from .records import RecordConverter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from de_classes.utils.schemas import SchemaChanges
+
+    from .incremental import Incremental
+    from .messages import Param
+    from .paging import Paging
+    from .records import ExtraFields, Misfits
+
+__all__ = ["Resource"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One list of records that an API offers, and how to read it.
+
+    Without a `schema` the columns are inferred from the first page that has records and kept with the position; later
+    pages must fit them. Declare one for anything that is to last. See `de_classes.api.records` for what each declared
+    type takes.
+    """
+
+    name: str
+    path: str
+    records_at: str = "items"
+    """A dotted path to the list in an answer; an empty one where the answer is the list."""
+    paging: Paging = field(default_factory=SinglePage)
+    primary_key: tuple[str, ...] = ()
+    schema: pa.Schema | None = None
+    params: Mapping[str, Param] = field(default_factory=dict)
+    incremental: Incremental | None = None
+    body: Mapping[str, Any] | None = None
+    """A JSON body, with which pages are asked for by POST; the paging and the watermark place their values into it."""
+    at_once: int = 1
+    """How many pages are asked for at a time, where the paging knows them ahead; so many are held in memory."""
+    extra_fields: ExtraFields = "refuse"
+    """What becomes of fields that a declared schema does not have: `refuse` leaves it to `schema_changes`, `ignore`
+    leaves them out."""
+    schema_changes: SchemaChanges | None = None
+    """`evolve`: new fields become columns, and inferred columns get wider types where nothing is lost. `freeze`: a new
+    field, or a value of a wider type, is a misfit. None: evolve where columns are inferred, freeze where declared."""
+    misfits: Misfits = "fail"
+    """What becomes of a record that does not fit: `fail` ends the run with an error that names it, `quarantine` keeps
+    it beside the stream (see `de_classes.utils.quarantine`) and goes on. Together with `freeze` this is the policy that
+    is called quarantine elsewhere: anything unknown is set aside."""
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    """Types of some columns, by dotted path (through lists, too), where the others are inferred."""
+    timestamps: bool = False
+    """Whether an inferred column of texts holds timestamps (of microseconds, in UTC) if all of its texts on the first
+    page that has some are ISO 8601 with a zone. That page decides: a later text that is none does not fit."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not self.name:
+            problems.append("the name is empty")
+        if self.extra_fields not in {"refuse", "ignore"}:
+            problems.append(f"extra_fields={self.extra_fields!r} is neither 'refuse' nor 'ignore'")
+        problems += self._wrong_settings()
+        if self.at_once < 1:
+            problems.append(f"at_once={self.at_once} (must be 1 or more)")
+        if self.schema is not None:
+            missing = [key for key in self.primary_key if key not in self.schema.names]
+            problems += [f"the primary key {key!r} is no column of the schema" for key in missing]
+        if problems:
+            raise ConfigurationError(f"resource {self.name!r}", "; ".join(problems), "Correct the resource.")
+        warn_if_pages_shift(self.name, self.paging, self.primary_key, stacklevel=4)
+        if self.schema is not None:
+            RecordConverter(self.name, self.schema)  # refuses types that JSON has no values for
+        RecordConverter(self.name, pa.schema(self.types))  # and so do these
+
+    def _wrong_settings(self) -> list[str]:
+        """What cannot be of the settings about columns."""
+        problems = []
+        if self.schema_changes not in {"evolve", "freeze", None}:
+            problems.append(f"schema_changes={self.schema_changes!r} is neither 'evolve' nor 'freeze'")
+        if self.misfits not in {"fail", "quarantine"}:
+            problems.append(f"misfits={self.misfits!r} is neither 'fail' nor 'quarantine'")
+        if self.types and self.schema is not None:
+            problems.append("types= and schema= are both given (types= is for columns that are inferred)")
+        inside = [(one, other) for one in self.types for other in self.types if one.startswith(f"{other}.")]
+        problems += [f"types= has {one!r}, which lies within {other!r}" for one, other in inside]
+        return problems
+
+    @property
+    def stream(self) -> Stream:
+        """The stream that it gives."""
+        return Stream(self.name, self.primary_key, self.schema)
