@@ -17,22 +17,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import random
 import resource
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx2
 import msgspec
+from _pages import RECORDS, Server, page_text
 
 from de_classes.api import ApiClient, ApiSource, PageNumber, Resource
 from de_classes.api.records import infer_schema
@@ -41,108 +38,8 @@ from de_classes.storage.objects import DatasetDestination, LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from multiprocessing.connection import Connection
 
     import pyarrow as pa
-
-RECORDS = 1000
-
-
-def record(number: int, dice: random.Random) -> dict[str, Any]:
-    """An order of 30 fields, of which two are objects and one is a list."""
-    return {
-        "id": number,
-        "number": f"ORD-{number:010d}",
-        "status": dice.choice(["new", "paid", "packed", "sent", "returned"]),
-        "created_at": f"2026-01-{number % 28 + 1:02d}T03:04:05.{number % 10**6:06d}Z",
-        "updated_at": f"2026-02-{number % 28 + 1:02d}T13:14:15.{number % 10**6:06d}Z",
-        "amount": dice.randrange(10**6) / 100,
-        "tax": dice.randrange(10**5) / 100,
-        "shipping": dice.randrange(10**4) / 100,
-        "currency": dice.choice(["EUR", "USD", "GBP"]),
-        "weight": dice.randrange(10**5) / 1000,
-        "items": dice.randrange(1, 9),
-        "priority": dice.randrange(5),
-        "paid": dice.randrange(5) > 0,
-        "gift": dice.randrange(9) == 0,
-        "coupon": None if dice.randrange(3) else f"SAVE{dice.randrange(100)}",
-        "note": None if dice.randrange(2) else "Bitte beim Nachbarn abgeben, vielen Dank für Ihre Mühe",
-        "channel": dice.choice(["web", "shop", "phone"]),
-        "device": dice.choice(["android", "ios", "desktop"]),
-        "session": f"{dice.getrandbits(128):032x}",
-        "ip": f"10.{dice.randrange(256)}.{dice.randrange(256)}.{dice.randrange(256)}",
-        "campaign": f"spring-{dice.randrange(50)}",
-        "referrer": f"https://shop.example/landing/{dice.randrange(10**6)}",
-        "score": dice.randrange(1000) / 10,
-        "visits": dice.randrange(200),
-        "language": dice.choice(["de", "en", "fr"]),
-        "warehouse": f"W{dice.randrange(20):02d}",
-        "carrier": dice.choice(["DHL", "UPS", "GLS"]),
-        "customer": {
-            "id": dice.randrange(10**6),
-            "name": f"Ada Lovelace {dice.randrange(10**4)}",
-            "email": f"ada{dice.randrange(10**6)}@example.org",
-            "since": "2020-01-01",
-            "vip": dice.randrange(9) == 0,
-        },
-        "address": {
-            "street": f"Main Street {dice.randrange(300)}",
-            "city": "Springfield",
-            "zip": f"{dice.randrange(10**5):05d}",
-            "country": "US",
-            "position": {"north": dice.randrange(10**8) / 10**6, "east": dice.randrange(10**8) / 10**6},
-        },
-        "lines": [
-            {"sku": f"SKU-{dice.randrange(10**5):05d}", "quantity": dice.randrange(1, 9), "price": 9.99, "tags": ["a"]}
-            for _ in range(dice.randrange(3, 9))
-        ],
-    }
-
-
-def page_text() -> bytes:
-    """The records of a page, but for the first."""
-    dice = random.Random(7)  # noqa: S311 -- the same pages each time
-    return b",".join(json.dumps(record(n, dice)).encode() for n in range(1, RECORDS))
-
-
-class Server:
-    """Answers `?page=N` on the loopback, in a process of its own."""
-
-    def __init__(self, pages: int) -> None:
-        ours, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=serve, args=(theirs, pages), daemon=True)
-        self._process.start()
-        self.url = f"http://127.0.0.1:{ours.recv()}"
-
-    def close(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.join()
-
-
-def serve(told: Connection, pages: int) -> None:
-    """Listen, tell the port, and answer until the end of the process."""
-    rest, dice = page_text(), random.Random(8)  # noqa: S311 -- no secret
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        told.send(listening.getsockname()[1])
-        while True:
-            caller, _ = listening.accept()
-            threading.Thread(target=answer, args=(caller, rest, pages, dice), daemon=True).start()
-
-
-def answer(caller: socket.socket, rest: bytes, pages: int, dice: random.Random) -> None:
-    """One connection, kept alive."""
-    with caller, caller.makefile("rb") as asked:
-        while (line := asked.readline()).strip():
-            while asked.readline().strip():
-                pass
-            number = int(line.split(b"page=")[1].split()[0].split(b"&")[0])
-            first = json.dumps(record(number * RECORDS, dice)).encode()
-            body = b'{"pages": %d, "data": [%b,%b]}' % (pages, first, rest)
-            caller.sendall(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-            )
-            caller.sendall(body)
 
 
 def bodies(url: str, pages: int) -> Iterator[bytes]:
