@@ -370,3 +370,9 @@ def _http(timeout_seconds: float, connect_timeout_seconds: float) -> Transport:
     from .transport import HttpTransport  # noqa: PLC0415 -- httpx2 is loaded only where the network is used
 
     return HttpTransport(timeout_seconds=timeout_seconds, connect_timeout_seconds=connect_timeout_seconds)
+
+
+if __name__ == "__main__":
+    from ._doors.client import main
+
+    raise SystemExit(main())

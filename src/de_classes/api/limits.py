@@ -224,3 +224,9 @@ def _number(text: str | None) -> float | None:
 
 def _whole(number: float | None) -> int | None:
     return None if number is None else int(number)
+
+
+if __name__ == "__main__":
+    from ._doors.limits import main
+
+    raise SystemExit(main())

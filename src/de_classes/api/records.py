@@ -418,3 +418,9 @@ def _shown(values: list[Any]) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:160]
+
+
+if __name__ == "__main__":
+    from ._doors.records import main
+
+    raise SystemExit(main())

@@ -102,3 +102,9 @@ class ApiSource:
             yield Plan((), since)
         else:
             yield Plan((Walk(self._client, resource, place, f"{resource.name}-{uuid.uuid4().hex}"),))
+
+
+if __name__ == "__main__":
+    from ._doors.source import main
+
+    raise SystemExit(main())

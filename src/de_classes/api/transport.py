@@ -290,3 +290,9 @@ def _told(request: Request, error: Exception) -> str:
     """What the library says, on one line and without secrets."""
     text = " ".join(request.masked(str(error)).split())
     return text or type(error).__name__
+
+
+if __name__ == "__main__":
+    from ._doors.transport import main
+
+    raise SystemExit(main())

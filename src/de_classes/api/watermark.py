@@ -96,3 +96,9 @@ def _number(watermark: str | int) -> Decimal | int:
     if number is None:
         raise ValueError(f"numbers do not compare with the text {watermark!r}")
     return number
+
+
+if __name__ == "__main__":
+    from ._doors.watermark import main
+
+    raise SystemExit(main())
