@@ -21,7 +21,10 @@ from de_classes.utils.lazy import lazy
 if TYPE_CHECKING:
     from .cursor import CursorInBody as CursorInBody
     from .cursor import CursorInHeader as CursorInHeader
+    from .dotted import check_selectors as check_selectors
     from .dotted import dig as dig
+    from .dotted import is_jsonpath as is_jsonpath
+    from .dotted import listed as listed
     from .dotted import placed as placed
     from .graphql import GraphQLConnection as GraphQLConnection
     from .keyset import Keyset as Keyset
@@ -58,7 +61,10 @@ __getattr__, __dir__, __all__ = lazy(
         "PagesMayShift": ".shifting",
         "Paging": ".protocol",
         "SinglePage": ".single",
+        "check_selectors": ".dotted",
         "dig": ".dotted",
+        "is_jsonpath": ".dotted",
+        "listed": ".dotted",
         "placed": ".dotted",
         "warn_if_pages_shift": ".shifting",
     },

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from de_classes.errors import InvalidAnswer
 
 from ._states import MAX_PAGES, Trail, check_positive, digest, own_state
-from .dotted import dig
+from .dotted import check_selectors, dig
 from .protocol import Ask
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class CursorInBody:
 
     def __post_init__(self) -> None:
         check_positive("CursorInBody", limit=self.limit, max_pages=self.max_pages)
+        check_selectors("CursorInBody", {"at": self.at, "has_more_at": self.has_more_at})
 
     def start(self) -> PageState:
         """No cursor yet."""

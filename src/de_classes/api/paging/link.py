@@ -10,7 +10,7 @@ from de_classes.api.messages import same_origin_path, without_query, without_sec
 from de_classes.errors import InvalidAnswer
 
 from ._states import MAX_PAGES, Trail, check_positive, digest, foreign_state, own_state
-from .dotted import dig
+from .dotted import check_selectors, dig
 from .link_header import MalformedLinksError, parse_links
 from .protocol import Ask
 
@@ -37,6 +37,7 @@ class NextLink:
 
     def __post_init__(self) -> None:
         check_positive("NextLink", max_pages=self.max_pages)
+        check_selectors("NextLink", {"at": self.at})
 
     def start(self) -> PageState:
         """The resource itself."""

@@ -18,6 +18,7 @@ from ._states import (
     total_at,
     whole_number,
 )
+from .dotted import check_selectors
 from .protocol import Ask
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class OffsetLimit:
 
     def __post_init__(self) -> None:
         check_positive("OffsetLimit", limit=self.limit, max_pages=self.max_pages)
+        check_selectors("OffsetLimit", {**self.pin, "total_at": self.total_at})
         if self.ends_at == "short" and (self.total_at is not None or self.advance_by == "limit"):
             raise ConfigurationError(
                 "OffsetLimit",

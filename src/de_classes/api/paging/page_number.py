@@ -18,6 +18,7 @@ from ._states import (
     total_at,
     whole_number,
 )
+from .dotted import check_selectors
 from .protocol import Ask
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class PageNumber:
 
     def __post_init__(self) -> None:
         check_positive("PageNumber", per_page=self.per_page, max_pages=self.max_pages)
+        check_selectors("PageNumber", {**self.pin, "total_pages_at": self.total_pages_at})
 
     @property
     def may_shift(self) -> bool:
