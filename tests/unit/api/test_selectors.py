@@ -61,12 +61,12 @@ def test_reads_the_records_of_a_page_that_was_taken_apart() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda path: CursorInBody("cursor", at=path),
-        lambda path: CursorInBody("cursor", at="next", has_more_at=path),
+        lambda path: CursorInBody(param="cursor", at=path),
+        lambda path: CursorInBody(param="cursor", at="next", has_more_at=path),
         lambda path: NextLink(at=path),
         lambda path: PageNumber(total_pages_at=path),
         lambda path: PageNumber(pin={"as_of": path}),
-        lambda path: OffsetLimit(10, total_at=path),
+        lambda path: OffsetLimit(limit=10, total_at=path),
         lambda path: Resource("orders", "/orders", records_at=path),
     ],
     ids=["cursor", "more", "link", "pages", "pin", "total", "records"],

@@ -98,7 +98,7 @@ def placed(body: Mapping[str, Any], values: Mapping[str, JsonValue]) -> dict[str
 def _compiled(path: str) -> tuple[Callable[[Any], list[Any]], bool]:
     """What finds all that a JSONPath leads to, and whether that is one place at most."""
     try:
-        from jsonpath import JSONPathEnvironment  # noqa: PLC0415 -- an extra
+        from jsonpath import JSONPath, JSONPathEnvironment  # noqa: PLC0415 -- an extra
         from jsonpath.exceptions import JSONPathError  # noqa: PLC0415 -- same
     except ImportError:
         raise MissingExtra(
@@ -113,4 +113,4 @@ def _compiled(path: str) -> tuple[Callable[[Any], list[Any]], bool]:
         raise ConfigurationError(
             f"the selector {path!r}", f"is no JSONPath ({told})", "Correct it as RFC 9535 has it."
         ) from error
-    return query.findall, query.singular_query()
+    return query.findall, isinstance(query, JSONPath) and query.singular_query()
