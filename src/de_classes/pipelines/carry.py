@@ -1,4 +1,4 @@
-"""What a worker does: one split, through the transforms, into a load. Everything here travels to other processes."""
+"""What a worker does: one split, through transforms, into loads. Everything here travels to other processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from de_classes.contracts import Batch
 from de_classes.errors import CountMismatch, DeClassesError
 from de_classes.transforms.chain import apply
+from de_classes.utils.fan_out import fan_out
 from de_classes.utils.read_ahead import Stopped, read_ahead
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Load, Position, Receipt, Split, Transform
 
-__all__ = ["Carried", "Limit", "Watch", "Way", "carry"]
+__all__ = ["Carried", "Limit", "Outlet", "Watch", "Way", "carry"]
 
 READ_AHEAD_BYTES = 8 * 2**20
 """Arrow bytes that may wait between reading and writing, per split at work."""
@@ -28,6 +29,15 @@ class Limit:
 
     rows: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """What rows go through, where to, and under which id."""
+
+    split_id: str
+    transforms: Sequence[Transform]
+    load: Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +58,8 @@ WHOLE = Way()
 class Carried:
     """What became of a split, or of its beginning."""
 
-    split_id: str
-    receipts: tuple[Receipt, ...]
-    """One for each piece: none when no row was left, several when the columns grew on the way."""
+    receipts: tuple[tuple[Receipt, ...], ...]
+    """For each outlet, one for each piece: none when no row was left, several when the columns grew on the way."""
     position: Position | None
     """What the stream has reached with it, if its batches say."""
     ended: bool
@@ -61,8 +70,8 @@ class Carried:
 class Watch(Protocol):
     """Whoever looks on while a split is carried, in a worker that shares memory with the runner."""
 
-    def progressed(self, rows: int) -> None:
-        """So many rows more have been read and transformed."""
+    def progressed(self, outlet: int, rows: int) -> None:
+        """So many rows more have been read and transformed, for the outlet of that number."""
         ...
 
     def stopped(self) -> bool:
@@ -71,7 +80,7 @@ class Watch(Protocol):
 
 
 class _Nobody:
-    def progressed(self, rows: int) -> None:
+    def progressed(self, outlet: int, rows: int) -> None:
         """Heard by nobody."""
 
     def stopped(self) -> bool:
@@ -79,15 +88,10 @@ class _Nobody:
         return False
 
 
-def carry(  # noqa: PLR0913 -- one call, sent over a wire
-    split: Split,
-    split_id: str,
-    transforms: Sequence[Transform],
-    load: Load,
-    way: Way = WHOLE,
-    watch: Watch | None = None,
-) -> Carried:
-    """Read the split, transform each batch and write it; reading runs ahead of writing in a thread of its own.
+def carry(split: Split, outlets: Sequence[Outlet], way: Way = WHOLE, watch: Watch | None = None) -> Carried:
+    """Read the split once, and for each outlet transform each batch and write it.
+
+    Reading runs ahead of writing in a thread of its own; several outlets have one each.
 
     Raises:
         Stopped: the watch said so.
@@ -96,16 +100,12 @@ def carry(  # noqa: PLR0913 -- one call, sent over a wire
     """
     began = time.perf_counter()
     watch = watch or _Nobody()
-    reading, passing = _Reading(way.limit), _Passing(transforms, watch)
-    receipts = []
+    reading = _Reading(way.limit)
+    writings = [_Writing(split, outlet, number, way.grows, watch) for number, outlet in enumerate(outlets)]
     with read_ahead(reading.of(split), _size, READ_AHEAD_BYTES, watch.stopped) as batches:
-        for number, piece in enumerate(_pieces(passing.through(batches), grows=way.grows)):
-            receipts.append(load.write(f"{split_id}~{number}" if number else split_id, piece))
-            if next(piece, None) is not None:
-                raise CountMismatch(f"split {split.id!r}", "the destination wrote its beginning only")
+        receipts = fan_out(batches, [writing.written for writing in writings])
     reading.check_end()
-    passing.check(split, receipts)
-    return Carried(split_id, tuple(receipts), reading.position, reading.ended, time.perf_counter() - began)
+    return Carried(tuple(receipts), reading.position, reading.ended, time.perf_counter() - began)
 
 
 def _size(batch: Batch) -> int:
@@ -167,37 +167,52 @@ class _Reading:
         return limit is not None and (self._rows >= limit.rows or time.monotonic() - self._began >= limit.seconds)
 
 
-class _Passing:
-    """Transforms what passes, counts it, and lets go of batches that bring nothing."""
+@dataclass(slots=True)
+class _Writing:
+    """Takes the batches of a split through the transforms of one outlet into its load, and counts them."""
 
-    def __init__(self, transforms: Sequence[Transform], watch: Watch) -> None:
-        self._transforms = transforms
-        self._watch = watch
-        self._rows = 0
-        self._rejected = 0
+    split: Split
+    outlet: Outlet
+    number: int
+    grows: bool
+    watch: Watch
+    rows: int = 0
+    rejected: int = 0
 
-    def through(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def written(self, batches: Iterator[Batch]) -> tuple[Receipt, ...]:
+        """Write all of them."""
+        receipts = []
+        split_id = self.outlet.split_id
+        for number, piece in enumerate(_pieces(self._passing(batches), grows=self.grows)):
+            receipts.append(self.outlet.load.write(f"{split_id}~{number}" if number else split_id, piece))
+            if next(piece, None) is not None:
+                raise CountMismatch(f"split {self.split.id!r}", "the destination wrote its beginning only")
+        self._check(receipts)
+        return tuple(receipts)
+
+    def _passing(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches as they are to be written, without those that bring nothing."""
         for batch in batches:
-            if self._watch.stopped():
+            if self.watch.stopped():
                 raise Stopped
             # A batch without columns is a position alone, of a stream whose columns nobody knows yet, or rejects alone.
-            records = apply(self._transforms, batch.records) if batch.records.num_columns else batch.records
-            self._rows += records.num_rows
-            self._rejected += _rejected(batch)
-            self._watch.progressed(records.num_rows)
+            records = apply(self.outlet.transforms, batch.records) if batch.records.num_columns else batch.records
+            self.rows += records.num_rows
+            self.rejected += _rejected(batch)
+            self.watch.progressed(self.number, records.num_rows)
             if records.num_rows or _rejected(batch):
                 yield Batch(records, batch.position, batch.rejected)
 
-    def check(self, split: Split, receipts: Sequence[Receipt]) -> None:
+    def _check(self, receipts: Sequence[Receipt]) -> None:
         """See that the destination has all that was handed to it."""
         wrote, rejected = sum(receipt.rows for receipt in receipts), sum(receipt.rejected for receipt in receipts)
-        if wrote != self._rows:
-            fact = f"{self._rows} rows were handed to the destination, which wrote {wrote}"
-            raise CountMismatch(f"split {split.id!r}", fact)
-        if rejected != self._rejected:
+        if wrote != self.rows:
+            fact = f"{self.rows} rows were handed to the destination, which wrote {wrote}"
+            raise CountMismatch(f"split {self.split.id!r}", fact)
+        if rejected != self.rejected:
             raise CountMismatch(
-                f"split {split.id!r}",
-                f"{self._rejected} records do not fit, and the destination keeps {rejected} of them in quarantine",
+                f"split {self.split.id!r}",
+                f"{self.rejected} records do not fit, and the destination keeps {rejected} of them in quarantine",
                 "Load into a destination that has a quarantine, or let such records fail the run.",
             )
 

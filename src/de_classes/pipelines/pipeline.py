@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from de_classes.contracts import Destination, Mode
 from de_classes.errors import ConfigurationError
 
+from .passage import Target
 from .runner import Checkpoint, Runner, Task
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Pipeline:
     """Carries streams from a source to a destination, through transforms.
 
     `routes` picks the streams and says how each is carried (a plain name: as it is); without it every stream of the
-    source is carried. `transforms` come before those of a route. A run that dies at any instant is run again, and rows
+    source is carried. A stream with several routes is read once for all of them, as long as their targets stand at one
+    position. `transforms` come before those of a route. A run that dies at any instant is run again, and rows
     are neither lost nor doubled.
 
     Subclasses say what else belongs to a run by `after_load`.
@@ -105,12 +107,18 @@ class Pipeline:
         problems += [f"several streams go into {name!r}" for name in doubled]
         if problems:
             raise ConfigurationError(f"pipeline {self.name!r}", "; ".join(problems))
-        return [self._task(offered[route.stream], route) for route in routes]
+        of_stream: dict[str, list[Route]] = {}
+        for route in routes:
+            of_stream.setdefault(route.stream, []).append(route)
+        return [
+            Task(offered[name], [self._target(offered[name], route) for route in of_one])
+            for name, of_one in of_stream.items()
+        ]
 
-    def _task(self, stream: Stream, route: Route) -> Task:
+    def _target(self, stream: Stream, route: Route) -> Target:
         key = stream.primary_key if route.primary_key is None else route.primary_key
         into = replace(stream, name=route.into or stream.name, primary_key=key, schema=None)
-        return Task(stream, into, (*self.transforms, *route.transforms))
+        return Target(into, (*self.transforms, *route.transforms))
 
 
 class EtlPipeline(Pipeline):

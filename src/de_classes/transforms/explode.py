@@ -42,9 +42,9 @@ class Explode:
                   transforms=[Explode("lines", key={"order_id": "id"}, position="line_number")]),
         ])
 
-    Each route reads the stream for itself and has a position of its own, so a child may be ahead of its parent by what
-    changed between two readings. And merging updates and adds: of a list that became shorter, the rows behind its end
-    stay. Where that happens, replace.
+    The stream is read once for both, as long as they stand at the same position. Each commits for itself and has a
+    position of its own; when one fails, the next run carries each from where it stands. And merging updates and adds:
+    of a list that became shorter, the rows behind its end stay. Where that happens, replace.
     """
 
     column: str

@@ -1,0 +1,266 @@
+"""A stream on its way from commit to commit, into one target or several that stand at the same position."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from de_classes.contracts import Committed, Mode, StreamFailed, StreamFinished, StreamStarted
+from de_classes.errors import ConfigurationError, DeClassesError, Overtaken, StreamRestarted
+from de_classes.transforms.chain import apply
+from de_classes.transforms.fingerprint import fingerprint
+from de_classes.utils.faults import reach
+
+from .carry import Limit
+from .report import StreamReport
+from .workers import Sink, SplitWorkers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+
+    from de_classes.contracts import Load, Plan, Position, Receipt, Split, Stream, Transform
+
+    from .runner import Runner
+    from .telling import Telling
+    from .workers import Ids
+
+__all__ = ["Line", "Passage", "Target", "described"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Into which stream of the destination, and through what."""
+
+    into: Stream
+    transforms: Sequence[Transform]
+
+
+@dataclass(slots=True)
+class Passage:
+    """Carries a stream into targets, and reads it once for all of them.
+
+    Each target has its own load, commits for itself and keeps its own position. What is committed of one when another
+    fails stays; the two then stand apart, and the next run carries each for itself until they meet again.
+    """
+
+    runner: Runner
+    stream: Stream
+    lines: Sequence[Line]
+    executor: Executor
+    position: Position | None = None
+    commits: int = 0
+
+    def run(self) -> None:
+        """Plan and commit until the source has no more."""
+        began = time.perf_counter()
+        try:
+            self._run()
+        except BaseException as error:
+            for line in self.lines:
+                line.told.of(StreamFailed, error=described(error), seconds=time.perf_counter() - began)
+            raise
+        for line in self.lines:
+            line.finish(self.stream, self.position, time.perf_counter() - began)
+
+    def _run(self) -> None:
+        run = self.runner
+        for line in self.lines:
+            line.prepare(self.stream)
+        ended = False
+        while not ended:
+            # Begun before anything is looked at: a commit of another run from here on makes this one fail.
+            with ExitStack() as opened:
+                for line in self.lines:
+                    line.load = opened.enter_context(run.destination.begin(run.pipeline, line.into, run.mode))
+                reach("runner.after_begin")
+                # To replace is to take everything, wherever the last run stood.
+                if run.mode is not Mode.REPLACE:
+                    self.position = self._position()
+                reach("runner.before_plan")
+                with run.source.plan(self.stream, self.position) as plan:
+                    ended = self._take(plan)
+
+    def _position(self) -> Position | None:
+        """Where all the targets stand."""
+        first, *others = [self.runner.destination.position(self.runner.pipeline, line.into) for line in self.lines]
+        if any(other != first for other in others):
+            raise Overtaken(
+                f"stream {self.stream.name!r}",
+                "another run has committed to one of its targets since this one began",
+                "Run it again: it goes on from there. Run one at a time.",
+            )
+        if first is None and self.position is not None:
+            raise DeClassesError(
+                f"stream {self.lines[0].into.name!r}",
+                "what this run had committed is gone from the destination",
+                "Was it dropped meanwhile? Run it again to load everything anew.",
+            )
+        return first
+
+    def _take(self, plan: Plan) -> bool:
+        """Take one plan to its commit; whether that was the end of the stream."""
+        self._refuse_to_repeat(plan)
+        self._refuse_one_id_twice(plan)
+        if not self.commits:
+            for line in self.lines:
+                staged = sum(line.id_of(split) in line.load.staged for split in plan.splits)
+                line.told.of(StreamStarted, since=self.position, splits=len(plan.splits), staged=staged)
+        workers = SplitWorkers(self.executor, [line.sink for line in self.lines])
+        if plan.position is None:
+            receipts, reached, ended = self._beginning(plan, workers)
+        else:
+            receipts, reached, ended = self._everything(plan, workers), plan.position, True
+        reached = self.position if reached is None else reached
+        if any(receipts) or reached != self.position or self.runner.mode is Mode.REPLACE:
+            for line, of_line in zip(self.lines, receipts, strict=True):
+                line.commit(of_line, reached)
+            self.position = reached
+            self.commits += 1
+        return ended
+
+    def _refuse_to_repeat(self, plan: Plan) -> None:
+        """Refuse rows that were loaded before and would stay beside the ones that come now."""
+        subject = f"stream {self.stream.name!r}"
+        if self.position is None:
+            return
+        if plan.anew:
+            raise StreamRestarted(
+                subject,
+                "its source was replaced since the last run, and rows loaded before may no longer be part of it",
+                "Load it once with mode='replace'.",
+            )
+        if self.runner.mode is not Mode.APPEND:
+            return
+        if plan.whole:
+            raise ConfigurationError(
+                subject,
+                "its source gives all rows in each run, and they were appended once already",
+                "Use mode='replace', or mode='merge' with a primary key.",
+            )
+        if plan.repeats:
+            raise ConfigurationError(
+                subject,
+                "its source gives again some of the rows that were loaded before, and appending would double them",
+                "Use mode='merge' with a primary key, or mode='replace'.",
+            )
+
+    def _refuse_one_id_twice(self, plan: Plan) -> None:
+        told = [split.id for split in plan.splits]
+        twice = sorted({name for name in told if told.count(name) > 1}) if len(set(told)) < len(told) else []
+        if twice:
+            raise DeClassesError(
+                f"stream {self.stream.name!r}",
+                f"its source planned several splits of one id: {', '.join(twice[:5])}",
+                "The id of a split names its rows; no two splits of a plan share one.",
+            )
+
+    def _beginning(
+        self, plan: Plan, workers: SplitWorkers
+    ) -> tuple[Sequence[Sequence[Receipt]], Position | None, bool]:
+        """Carry the only split up to the checkpoint; whether that was all of it. A replacement is shown whole."""
+        if len(plan.splits) > 1:
+            raise DeClassesError(
+                f"stream {self.stream.name!r}",
+                f"its source planned {len(plan.splits)} splits and no position that they reach together",
+                "A plan without a position has one split at most.",
+            )
+        checkpoint = self.runner.checkpoint
+        limit = None if self.runner.mode is Mode.REPLACE else Limit(checkpoint.rows, checkpoint.seconds)
+        for split in plan.splits:
+            # How far this goes depends on the clock, so its id must never match that of another run's piece.
+            ids = {n: f"{split.id}#{uuid.uuid4().hex}" for n in range(len(self.lines))}
+            carried = workers.carry_until(split, ids, limit)
+            if not carried.ended and carried.position == self.position:
+                raise DeClassesError(f"stream {self.stream.name!r}", "its source gives rows and does not advance")
+            return carried.receipts, carried.position, carried.ended
+        return [()] * len(self.lines), None, True
+
+    def _everything(self, plan: Plan, workers: SplitWorkers) -> Sequence[Sequence[Receipt]]:
+        """Carry every split to where it is not yet; receipts in the order of the plan, without those of no rows."""
+        found: list[dict[str, Sequence[Receipt]]] = [
+            {split_id: [receipt] for split_id, receipt in line.load.staged.items()} for line in self.lines
+        ]
+        missing = [(split, ids) for split in plan.splits if (ids := self._missing(split))]
+        for ids, carried in workers.carry_all(missing):
+            for (n, split_id), receipts in zip(ids.items(), carried.receipts, strict=True):
+                found[n][split_id] = receipts
+        return [
+            [receipt for split in plan.splits for receipt in there[line.id_of(split)]]
+            for line, there in zip(self.lines, found, strict=True)
+        ]
+
+    def _missing(self, split: Split) -> Ids:
+        """Which targets need the split, and under which id."""
+        ids = {n: line.id_of(split) for n, line in enumerate(self.lines)}
+        return {n: split_id for n, split_id in ids.items() if split_id not in self.lines[n].load.staged}
+
+
+class Line:
+    """One target of a passage, and what has been done for it."""
+
+    def __init__(self, target: Target, told: Telling) -> None:
+        self.into = target.into
+        self.told = told
+        self.load: Load
+        self.report: StreamReport
+        self._transforms = target.transforms
+        self._way = ""
+        self._rows = self._bytes = self._rejected = self._commits = 0
+
+    @property
+    def sink(self) -> Sink:
+        """Where splits are carried to."""
+        return Sink(self._transforms, self.load, self.told)
+
+    def prepare(self, stream: Stream) -> None:
+        """Find out what the transforms make of the stream's columns, where these are known beforehand."""
+        self._way = fingerprint(self._transforms)
+        if stream.schema is None:
+            return
+        import pyarrow as pa  # noqa: PLC0415 -- where there is a schema, it is loaded already
+
+        empty = pa.RecordBatch.from_pylist([], schema=stream.schema)
+        self.into = replace(self.into, schema=apply(self._transforms, empty).schema)
+
+    def id_of(self, split: Split) -> str:
+        """Under which the split is written: what is written follows from the transforms as well."""
+        return f"{split.id}|{self._way}"
+
+    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
+        """Make it visible, count it and tell of it."""
+        reach("runner.before_commit")
+        self.load.commit(receipts, position)
+        reach("runner.after_commit")
+        rows, size, rejected = (sum(getattr(receipt, name) for receipt in receipts) for name in _COUNTS)
+        self._rows, self._bytes, self._rejected = self._rows + rows, self._bytes + size, self._rejected + rejected
+        self._commits += 1
+        self.told.of(Committed, position=position, rows=rows, bytes=size, rejected=rejected)
+
+    def finish(self, stream: Stream, position: Position | None, seconds: float) -> None:
+        """The source has no more."""
+        done = StreamReport(
+            stream=stream.name,
+            into=self.into.name,
+            rows=self._rows,
+            bytes=self._bytes,
+            commits=self._commits,
+            seconds=seconds,
+            position=position,
+            rejected=self._rejected,
+        )
+        self.report = done
+        self.told.of(StreamFinished, position=position, rows=done.rows, bytes=done.bytes, seconds=done.seconds)
+
+
+_COUNTS = ("rows", "bytes", "rejected")
+
+
+def described(error: BaseException) -> str:
+    """An error as events tell it."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return str(error) if isinstance(error, DeClassesError) else f"{type(error).__name__}: {error}"
