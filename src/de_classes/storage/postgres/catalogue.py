@@ -78,7 +78,8 @@ def table_in_catalogue(connection: psycopg.Connection[Any], name: TableName) -> 
 
 def columns_of(connection: psycopg.Connection[Any], query: str) -> list[Column]:
     """The columns that a query gives, found without reading a row."""
-    cursor = connection.execute(f"SELECT * FROM ({query}\n) AS described LIMIT 0".encode())
+    # Not as a prepared statement: those may not give other columns when a table has grown.
+    cursor = connection.execute(f"SELECT * FROM ({query}\n) AS described LIMIT 0".encode(), prepare=False)
     result = cursor.pgresult
     if result is None or cursor.description is None:
         return []

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import psycopg
+from typing import TYPE_CHECKING
 
 from de_classes.contracts import Mode
-from de_classes.errors import ConfigurationError, Overtaken, PostgresUnreachable, SchemaMismatch
-from de_classes.utils.faults import reach
+from de_classes.errors import ConfigurationError
+from de_classes.utils.quarantine import quarantine_of
 
 from ._errors import postgres_errors
+from .altering import growing_ddl, refuse_obstacles
 from .catalogue import table_in_catalogue
 from .client import PostgresClient
+from .creating import table_ddl
 from .encode import CsvEncoder
+from .growing import changes, coming_columns, together
 from .identifiers import TableName, quoted, shortened
-from .moving import Move, check_merge_key, create_table
+from .load import PostgresLoad
 from .placing import place
-from .staging import stage
 from .state import State
+from .takeover import complete
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
 
     from de_classes.configs.secrets import Secret
-    from de_classes.contracts import Batch, Position, Receipt, Stream
+    from de_classes.contracts import Position, Stream
+    from de_classes.utils.schemas import SchemaChanges
 
-    from .catalogue import Table
     from .encode import CopyEncoder
 
 __all__ = ["PostgresDestination", "PostgresLoad"]
@@ -47,24 +47,42 @@ class PostgresDestination:
 
     To replace, the old rows are deleted, so that nobody ever sees the table without rows; with `truncate` they go
     faster, but a transaction that began earlier and reads later sees none. To merge, rows that are the same already are
-    not written again.
+    not written again, and columns that do not come are left as they are.
+
+    With `schema_changes="evolve"` the commit lets the table grow, in its transaction, where that loses no value (the
+    table of what becomes what is in growing.py; `changes` tells it beforehand): columns that it lacks are added,
+    narrower ones become wider, those without any value become what comes, and so does every one that is replaced and
+    does not take it. Types of the columns decide, so a varchar(3) that text comes for becomes text; what grows no way,
+    such as a uuid that text comes for, takes the values that it holds. Pieces may have different columns; what one
+    lacks is NULL in new rows, or the column's default. NOT NULL stays: it is a promise to whoever reads, so a load
+    without such a column is refused. A table that grows is locked for everybody from then to the end of the commit,
+    which waits for those who use it (`PostgresClient.lock_timeout_seconds`); where PostgreSQL writes it anew, a
+    transaction that began earlier and reads later sees no rows.
+
+    Rejected records go to the table `quarantine` names; those of a pipeline are dropped when it replaces the stream.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what there is to choose
         self,
         client: PostgresClient | str | Secret,
         *,
         schema: str = "public",
         state_schema: str = "de_classes",
         truncate: bool = False,
+        schema_changes: SchemaChanges = "freeze",
         encoder: CopyEncoder | None = None,
     ) -> None:
         for name in (schema, state_schema):
             quoted(name)  # refuses what is no name
+        if schema_changes not in {"freeze", "evolve"}:
+            raise ConfigurationError(
+                "PostgresDestination", f"schema_changes={schema_changes!r} is none of them", "freeze, or evolve."
+            )
         self.client = client if isinstance(client, PostgresClient) else PostgresClient(client)
         self.schema = schema
         self.state_schema = shortened(state_schema)
         self.truncate = truncate
+        self.schema_changes = schema_changes
         self.encoder = encoder or CsvEncoder()
 
     def __repr__(self) -> str:
@@ -73,6 +91,30 @@ class PostgresDestination:
     def table(self, stream: str) -> TableName:
         """The table that a stream goes into; a name over 63 bytes is shortened with a hash."""
         return TableName(shortened(self.schema), shortened(stream))
+
+    def quarantine(self, stream: str) -> TableName:
+        """The table that rejected records of a stream go into; made when the first one comes."""
+        return self.table(quarantine_of(stream))
+
+    def changes(self, stream: str, schema: pa.Schema, primary_key: Sequence[str] = ()) -> list[str]:
+        """The statements with which a commit of such columns would make the table or let it grow; none if it fits.
+
+        Nothing is run but queries. It tells what evolving would do also while the columns are frozen.
+
+        Raises:
+            SchemaMismatch: the columns cannot be taken; values that are in the way are looked for.
+
+        """
+        name, key = self.table(stream), tuple(map(shortened, primary_key))
+        with self.client.connect() as connection:
+            table = table_in_catalogue(connection, name)
+            place(str(name), schema, table, key, "evolve")
+            coming = coming_columns(str(name), schema)
+            if table is None:
+                return table_ddl(connection, name, together(str(name), [coming]), key)
+            made = changes(str(name), [coming], table)
+            refuse_obstacles(connection, str(name), name, table, made)
+            return growing_ddl(connection, name, made)
 
     def position(self, pipeline: str, stream: Stream) -> Position | None:
         """The position in the last commit of the pipeline to this stream; None when its table was dropped since."""
@@ -102,7 +144,8 @@ class PostgresDestination:
             epoch = state.epoch(connection) or 0
             # Loads of earlier epochs are overtaken: whatever they left, they can never commit it.
             state.forget_up_to(connection, epoch - 1)
-            staged = _complete(connection, state, epoch, table_in_catalogue(connection, self.table(stream.name)))
+            target = table_in_catalogue(connection, self.table(stream.name))
+            staged = complete(connection, state, epoch, target, evolves=self.schema_changes == "evolve")
         yield PostgresLoad(self, stream, mode, state, epoch, staged)
 
     def execute(self, statements: Sequence[str]) -> list[int]:
@@ -123,190 +166,3 @@ class PostgresDestination:
 def _short(statement: str) -> str:
     text = " ".join(statement.split())
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
-
-
-def _fits(staged: Table | None, target: Table | None) -> bool:
-    """Whether rows can still be moved from a staging table into the target; enums come into being with the target."""
-    if staged is None or target is None:
-        return staged is not None
-    types = {column.name: column.type for column in target.columns}
-    there = [(column.type, types.get(column.name)) for column in staged.columns]
-    return all(wanted is not None and (wanted == written or wanted.base == "enum") for written, wanted in there)
-
-
-def _complete(
-    connection: psycopg.Connection[Any], state: State, epoch: int, target: Table | None
-) -> Mapping[str, Receipt]:
-    """Take over what is staged, and drop what is good no more.
-
-    A crash of the server empties unlogged tables; and a target that was altered since needs other staging tables.
-    """
-    staged: dict[str, Receipt] = {}
-    for receipt in state.entered(connection, epoch):
-        name = TableName(state.schema, str(receipt.details["table"]))
-        if _fits(table_in_catalogue(connection, name), target) and connection.execute(
-            f"SELECT count(*) FROM {name.sql}".encode()
-        ).fetchone() == (receipt.rows,):
-            staged[receipt.split_id] = receipt
-        else:
-            state.forget(connection, [name.table])
-    return staged
-
-
-@dataclass(frozen=True)
-class PostgresLoad:
-    """A load into one table."""
-
-    destination: PostgresDestination
-    stream: Stream
-    mode: Mode
-    state: State
-    epoch: int
-    staged: Mapping[str, Receipt] = field(default_factory=dict)
-
-    @property
-    def target(self) -> TableName:
-        """The table that is loaded."""
-        return self.destination.table(self.stream.name)
-
-    @property
-    def primary_key(self) -> tuple[str, ...]:
-        """The columns of the stream's key as the table calls them."""
-        return tuple(map(shortened, self.stream.primary_key))
-
-    def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
-        """Copy a split into a table of its own, and commit that together with its line in the ledger.
-
-        Raises:
-            ValueNotHeld: a value that the column cannot hold; the row is counted from 0 in the split.
-            SchemaMismatch: the columns are not the table's; all differences are told.
-
-        """
-        target, key = self.target, self.primary_key
-        with self.destination.client.connect() as connection:
-            return stage(connection, self.state, self.epoch, target, key, self.destination.encoder, split_id, batches)
-
-    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
-        """Move the pieces into the table in this order, and the position with them.
-
-        Raises:
-            Overtaken: another load of the pipeline to this stream was committed since this one began.
-            CountMismatch: a piece has not the rows of its receipt.
-            SchemaMismatch: the columns are not the table's.
-            PostgresUnreachable: the connection broke. It was looked up that nothing is committed, unless the error says
-                that this could not be found out; running again is right either way.
-
-        """
-        commit_id = uuid.uuid4().hex
-        with postgres_errors(self.destination.client.address), self.destination.client.open() as connection:
-            backend = _Backend.of(connection)
-            connection.commit()
-            self._prepare(connection, receipts, position, commit_id)
-            reach("postgres.commit.before")
-            try:
-                connection.commit()
-            except psycopg.OperationalError:
-                if not self._was_committed(commit_id, backend):
-                    raise
-        reach("postgres.commit.after")
-
-    def _prepare(
-        self,
-        connection: psycopg.Connection[Any],
-        receipts: Sequence[Receipt],
-        position: Position | None,
-        commit_id: str,
-    ) -> None:
-        """Do everything of a commit but the last word."""
-        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        self._refuse_if_overtaken(connection)
-        has_table = self._move(connection, receipts)
-        self.state.advance(connection, position, commit_id, has_table=has_table)
-        self.state.forget_up_to(connection, self.epoch)
-
-    def _refuse_if_overtaken(self, connection: psycopg.Connection[Any]) -> None:
-        epoch = self.state.epoch(connection, lock=True)
-        if epoch != self.epoch:
-            raise Overtaken(
-                f"pipeline {self.state.pipeline!r}, stream {self.stream.name!r}",
-                f"another run has committed since this one began (commit {epoch}, not {self.epoch})",
-                "Nothing was changed; run it again to go on from there.",
-            )
-
-    def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> bool:
-        """Move what is staged; whether there is a table now."""
-        target, key = self.target, self.primary_key
-        pieces = [receipt for receipt in receipts if "table" in receipt.details]
-        table = table_in_catalogue(connection, target)
-        schema = next((piece.schema for piece in pieces if piece.schema is not None), self.stream.schema)
-        if table is None and schema is not None:
-            create_table(connection, target, schema, key)
-            table = table_in_catalogue(connection, target)
-        if table is None:
-            return False
-        self._refuse_other_columns(pieces)
-        for piece in pieces:
-            if piece.schema is not None:
-                place(str(target), piece.schema, table, key)
-        if self.mode is Mode.MERGE:
-            check_merge_key(connection, target, table, key)
-        move = Move(target, self.state.schema, self.mode, key)
-        reach("postgres.commit.before_move")
-        if self.mode is Mode.REPLACE:
-            move.empty(connection, table, truncate=self.destination.truncate)
-        for piece in pieces:
-            move.run(connection, piece, table)
-        reach("postgres.commit.after_move")
-        return True
-
-    def _refuse_other_columns(self, pieces: Sequence[Receipt]) -> None:
-        """See that all pieces have the same columns: one that lacks some would get NULL in them."""
-        found = sorted({tuple(sorted(piece.schema.names)) for piece in pieces if piece.schema is not None})
-        if len(found) > 1:
-            told = " and ".join(f"({', '.join(names)})" for names in found[:3])
-            raise SchemaMismatch(
-                f"table {self.target}",
-                f"its splits come with different columns: {told}",
-                "Give every split of a stream the same columns.",
-            )
-
-    def _was_committed(self, commit_id: str, backend: _Backend) -> bool:
-        """Look over a new connection whether a commit whose answer was lost took place."""
-        deadline = time.monotonic() + self.destination.client.connect_timeout_seconds
-        while True:
-            try:
-                with self.destination.client.connect() as connection:
-                    backend.end(connection)
-                    return self.state.was_committed(connection, commit_id)
-            except PostgresUnreachable as error:
-                if time.monotonic() >= deadline:
-                    raise PostgresUnreachable(
-                        f"table {self.target}",
-                        "the connection broke while the load was being committed, and the server cannot be asked"
-                        f" whether it was: {error.fact}",
-                        "Run it again: it finds out, and goes on from there.",
-                        sqlstate=None,
-                    ) from error
-                time.sleep(0.2)
-
-
-@dataclass(frozen=True, slots=True)
-class _Backend:
-    """The server's process behind a connection; with its start, since process numbers come again."""
-
-    pid: int
-    started: Any
-
-    @classmethod
-    def of(cls, connection: psycopg.Connection[Any]) -> _Backend:
-        row = connection.execute(
-            "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-        ).fetchone()
-        return cls(*(row or (0, None)))
-
-    def end(self, connection: psycopg.Connection[Any]) -> None:
-        """End it, so that a COMMIT that has not arrived never will, and its locks are free."""
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s",
-            (self.pid, self.started),
-        )

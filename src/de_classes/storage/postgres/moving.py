@@ -8,61 +8,21 @@ from typing import TYPE_CHECKING, Any
 from de_classes.contracts import Mode
 from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
 
+from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
+from .growing import Change, coming_columns, converted
 from .identifiers import TableName, quoted
-from .placing import place
-from .types import columns_of_schema, holds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import psycopg
-    import pyarrow as pa
 
     from de_classes.contracts import Receipt
 
     from .catalogue import Table
-    from .types import Column, PgType
 
-__all__ = ["Move", "check_merge_key", "create_table"]
-
-
-def create_table(
-    connection: psycopg.Connection[Any], name: TableName, schema: pa.Schema, primary_key: Sequence[str]
-) -> None:
-    """Create a table for a schema, with its schema and the enums it needs; the primary key is declared."""
-    columns = place(str(name), schema, None, primary_key).columns
-    found = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (name.schema,)).rowcount
-    if not found:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.schema)}".encode())
-    for type_ in {column.type.element for column in columns if column.type.base == "enum"}:
-        _create_enum(connection, name.schema, type_)
-    parts = [_definition(column, name.schema) for column in columns]
-    if primary_key:
-        parts.append(f"PRIMARY KEY ({', '.join(map(quoted, primary_key))})")
-    connection.execute(f"CREATE TABLE {name.sql} ({', '.join(parts)})".encode())
-
-
-def _definition(column: Column, schema: str) -> str:
-    return f"{quoted(column.name)} {column.type.ddl(schema)}{'' if column.nullable else ' NOT NULL'}"
-
-
-def _create_enum(connection: psycopg.Connection[Any], schema: str, type_: PgType) -> None:
-    """Create an enum; one of that name that is there must have its labels."""
-    row = connection.execute(
-        "SELECT ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder)"
-        " FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = %s AND t.typname = %s",
-        (schema, type_.enum),
-    ).fetchone()
-    if row is None:
-        labels = ", ".join("'" + label.replace("'", "''") + "'" for label in type_.labels)
-        connection.execute(f"CREATE TYPE {type_.ddl(schema)} AS ENUM ({labels})".encode())
-    elif not set(type_.labels) <= set(row[0]):
-        raise SchemaMismatch(
-            f"type {TableName(schema, type_.enum)}",
-            f"it is there with the labels {row[0]}, not {list(type_.labels)}",
-            "Add the labels with ALTER TYPE ... ADD VALUE, or cast the column to text in the source's query.",
-        )
+__all__ = ["Move", "check_merge_key"]
 
 
 def check_merge_key(connection: psycopg.Connection[Any], name: TableName, table: Table, key: Sequence[str]) -> None:
@@ -127,7 +87,7 @@ class Move:
             raise CountMismatch(
                 f"table {self.target}", f"split {receipt.split_id!r} is staged no more", "Run it again."
             )
-        chosen = self._chosen(staged, table, receipt)
+        chosen = self._chosen(connection, staging, staged, table, receipt)
         columns = column_list(staged.columns)
         insert = f"INSERT INTO {self.target.sql} AS target ({columns}) OVERRIDING SYSTEM VALUE"
         if self.mode is Mode.MERGE:
@@ -137,16 +97,16 @@ class Move:
             # A staging table is written once, by one COPY, so its ctids are in the order of the rows.
             last = f"SELECT DISTINCT ON ({keys}) * FROM {staging.sql} ORDER BY {keys}, ctid DESC"
             connection.execute(f"{insert} SELECT {chosen} FROM ({last}) AS last {self._on_conflict(staged)}".encode())
-            self._refuse_missing(connection, receipt, staging)
+            self._refuse_missing(connection, receipt, f"SELECT {chosen} FROM {staging.sql}")
         else:
             moved = connection.execute(f"{insert} SELECT {chosen} FROM {staging.sql}".encode()).rowcount
             self._count(receipt, moved)
 
-    def _refuse_missing(self, connection: psycopg.Connection[Any], receipt: Receipt, staging: TableName) -> None:
+    def _refuse_missing(self, connection: psycopg.Connection[Any], receipt: Receipt, staged: str) -> None:
         """See that every key that was merged is there: ON CONFLICT does not count the rows that were equal already."""
         same = " AND ".join(f"target.{quoted(key)} = staged.{quoted(key)}" for key in self.primary_key)
         target = f"SELECT FROM {self.target.sql} AS target WHERE {same}"
-        missing = f"SELECT count(*) FROM {staging.sql} AS staged WHERE NOT EXISTS ({target})"
+        missing = f"SELECT count(*) FROM ({staged}) AS staged WHERE NOT EXISTS ({target})"
         (rows,) = connection.execute(missing.encode()).fetchone() or (0,)
         if rows:
             raise CountMismatch(
@@ -175,27 +135,27 @@ class Move:
         old, new = (", ".join(f"{row}.{name}" for name in others) for row in ("target", "excluded"))
         return f"ON CONFLICT ({keys}) DO UPDATE SET {change} WHERE ROW({old})::record *<> ROW({new})::record"
 
-    def _chosen(self, staged: Table, table: Table, receipt: Receipt) -> str:
-        """The columns to select, in the target's types: those of a first load may be narrower, and enums are text."""
+    def _chosen(
+        self, connection: psycopg.Connection[Any], staging: TableName, staged: Table, table: Table, receipt: Receipt
+    ) -> str:
+        """The columns to select, in the target's types: staged ones may be narrower, void, or text for an enum."""
         types = {column.name: column.type for column in table.columns}
-        told = (
-            {column.name: column.type for column in columns_of_schema(str(self.target), receipt.schema)}
-            if (receipt.schema is not None)
-            else {}
-        )
-        chosen, wrong = [], []
+        schema = receipt.schema
+        coming = {} if schema is None else {c.name: c.type for c in coming_columns(str(self.target), schema)}
+        chosen, wrong, rounded = [], [], []
         for column in staged.columns:
-            wanted = types.get(column.name)
-            if wanted == column.type:
-                chosen.append(quoted(column.name))
-            elif wanted is not None and (
-                (wanted.base == "enum" and told.get(column.name) is not None) or holds(wanted, column.type)
-            ):
-                chosen.append(f"{quoted(column.name)}::{wanted.ddl(self.target.schema)}")
-            else:
-                wrong.append(f"{column.name} was written as {column.type} and is now {wanted or 'gone'}")
+            name, wanted = column.name, types.get(column.name)
+            sql = wanted and converted(name, column.type, wanted, coming.get(name, column.type), self.target.schema)
+            if wanted is None or sql is None:
+                wrong.append(f"{name} was written as {column.type} and is now {wanted or 'gone'}")
+                continue
+            chosen.append(f"{sql} AS {quoted(name)}")
+            rounded += [change for change in [Change.of(name, wanted, column.type)] if change.needs == "within floats"]
         if wrong:
             raise SchemaMismatch(
-                f"table {self.target}", f"it was altered during the load: {'; '.join(wrong)}", "Run it again."
+                f"table {self.target}",
+                f"it was altered during the load: {'; '.join(wrong)}",
+                "Run it again; if nobody altered it, cast the column to one type in a transform.",
             )
+        refuse_obstacles(connection, str(self.target), staging, staged, rounded)
         return ", ".join(chosen)

@@ -11,18 +11,24 @@ from de_classes.errors import SchemaMismatch, ValueNotHeld
 
 from .arrow_values import pc, relisted, row_of_value
 from .copy_text import plain
+from .growing import Change, coming_columns, stages_as_known
 from .json_text import json_text
 from .types import columns_of_schema, holds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from de_classes.utils.schemas import SchemaChanges
+
     from .arrow_values import Array
     from .catalogue import Table
     from .copy_text import Refuse
     from .types import Column, PgType
 
-__all__ = ["Placing", "differences", "place"]
+__all__ = ["EVOLVE", "Placing", "differences", "place"]
+
+EVOLVE = 'Or let its columns grow, where no value is lost, with PostgresDestination(schema_changes="evolve").'
+"""The remedy for columns that a table lacks, or has narrower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +154,16 @@ def _refuse_fractions(array: Array, digits: int, refuse: Refuse) -> None:
         raise refuse(wrong, f"more than {digits} digits after the second")
 
 
-def place(subject: str, schema: pa.Schema, target: Table | None, primary_key: Sequence[str]) -> Placing:
+def place(
+    subject: str,
+    schema: pa.Schema,
+    target: Table | None,
+    primary_key: Sequence[str],
+    schema_changes: SchemaChanges = "freeze",
+) -> Placing:
     """Find the types to stage a schema's columns in: those of the target, or else those that hold their values.
+
+    With `schema_changes="evolve"` those are also for columns that the target lacks, or that must grow first.
 
     Raises:
         UnknownType: there is no such type.
@@ -157,12 +171,14 @@ def place(subject: str, schema: pa.Schema, target: Table | None, primary_key: Se
 
     """
     columns = columns_of_schema(subject, schema)
-    wrong = differences(columns, schema, target, primary_key)
+    evolves = schema_changes == "evolve"
+    wrong = differences(columns, schema, target, primary_key, evolves=evolves)
     if wrong:
+        cured = not evolves and _grows(subject, schema, target, primary_key)
         raise SchemaMismatch(
             f"table {subject}",
             f"the columns that come are not its columns: {'; '.join(wrong)}",
-            "Rename, cast or drop columns in a transform, or alter the table.",
+            f"Rename, cast or drop columns in a transform, or alter the table.{f' {EVOLVE}' if cured else ''}",
             differences=wrong,
         )
     if target is None:
@@ -170,13 +186,34 @@ def place(subject: str, schema: pa.Schema, target: Table | None, primary_key: Se
         return Placing(subject, tuple(columns), frozenset(primary_key))
     there = {column.name: column for column in target.columns}
     required = {column.name for column in target.columns if not column.nullable} | set(primary_key)
-    return Placing(subject, tuple(there[column.name] for column in columns), frozenset(required))
+    placed = [
+        there[own.name]
+        if own.name in there and (not evolves or stages_as_known(there[own.name].type, coming.type))
+        else own
+        for own, coming in zip(columns, coming_columns(subject, schema), strict=True)
+    ]
+    return Placing(subject, tuple(placed), frozenset(required))
+
+
+def _grows(subject: str, schema: pa.Schema, target: Table | None, primary_key: Sequence[str]) -> bool:
+    """Whether the table could grow to take the columns; a column of text may be one that has had no value yet."""
+    columns = columns_of_schema(subject, schema)
+    if target is None or differences(columns, schema, target, primary_key, evolves=True):
+        return False
+    types = {column.name: column.type for column in target.columns}
+    made = (Change.of(column.name, column.type, types.get(column.name)) for column in coming_columns(subject, schema))
+    return all(change.needs != "no values" or (change.was and change.was.base == "text") for change in made)
 
 
 def differences(
-    columns: Sequence[Column], schema: pa.Schema, target: Table | None, primary_key: Sequence[str]
+    columns: Sequence[Column],
+    schema: pa.Schema,
+    target: Table | None,
+    primary_key: Sequence[str],
+    *,
+    evolves: bool = False,
 ) -> list[str]:
-    """Tell everything that keeps these columns, which hold the schema, from going into the target."""
+    """Tell everything that keeps these columns, which hold the schema, from going into the target, grown or not."""
     names = [column.name for column in columns]
     wrong = [f"{name} comes {names.count(name)} times" for name in dict.fromkeys(names) if names.count(name) > 1]
     wrong += [f"{name} is in the primary key and does not come" for name in primary_key if name not in names]
@@ -185,7 +222,7 @@ def differences(
     if target is None:
         return wrong
     there = {column.name: column for column in target.columns}
-    for column, field in zip(columns, schema, strict=True):
+    for column, field in () if evolves else zip(columns, schema, strict=True):
         known = there.get(column.name)
         if known is None:
             wrong.append(f"{column.name} {column.type} is not in the table")

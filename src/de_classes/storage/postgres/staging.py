@@ -1,4 +1,4 @@
-"""A split goes into a table of its own, in one transaction with its line in the ledger."""
+"""A split goes into a table of its own, in one transaction with its line in the ledger; so do its rejected records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import uuid
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,13 @@ from de_classes.contracts import Receipt
 from de_classes.errors import SchemaMismatch, ValueNotHeld
 from de_classes.utils.faults import reach
 
+from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
+from .growing import changes, coming_columns
 from .identifiers import TableName, quoted
 from .placing import place
+from .quarantine import Rejects
+from .state import rejects_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,13 +30,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from de_classes.contracts import Batch, Position
+    from de_classes.utils.schemas import SchemaChanges
 
     from .catalogue import Table
     from .encode import CopyEncoder
     from .placing import Placing
     from .state import State
 
-__all__ = ["stage"]
+__all__ = ["Staging"]
 
 _SLICE_BYTES = 4 * 2**20
 """Arrow bytes that are spelled at once: what COPY's text costs in memory on top of the batch."""
@@ -48,57 +53,116 @@ _ABOUT_VALUES = {"22", "23"}
 """Classes of SQLSTATE: data exceptions and violated constraints."""
 
 
-def stage(  # noqa: PLR0913 -- what a write consists of
-    connection: psycopg.Connection[Any],
-    state: State,
-    epoch: int,
-    target: TableName,
-    primary_key: Sequence[str],
-    encoder: CopyEncoder,
-    split_id: str,
-    batches: Iterator[Batch],
-) -> Receipt:
-    """Copy the batches into a new table of the state's schema and commit; without batches nothing is left.
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Where the pieces of a load are staged, and for which table."""
 
-    Raises:
-        ValueNotHeld, SchemaMismatch, UnknownType: as told by `place` and `Placing`; nothing is left.
+    state: State
+    epoch: int
+    target: TableName
+    primary_key: Sequence[str]
+    encoder: CopyEncoder
+    schema_changes: SchemaChanges = "freeze"
+    replaces: bool = False
+    """Whether the target's rows will go, so that none of its values is in the way of another type."""
 
-    """
-    reach("postgres.write.before_copy")
-    first = next(batches, None)
-    if first is None:
-        return Receipt(split_id, 0, 0, None)
-    there = table_in_catalogue(connection, target)
-    schema = first.records.schema
-    placing = place(str(target), schema, there, primary_key)
-    name = f"staged_{uuid.uuid4().hex}"
-    _create(connection, TableName(state.schema, name), placing, target, there)
-    copying = _Copying(placing, encoder, schema)
-    statement = (
-        f"COPY {TableName(state.schema, name).sql} ({column_list(placing.columns)}) FROM STDIN WITH {encoder.options}"
-    )
-    with copying.errors(), connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        for batch in chain([first], batches):
-            for written in copying.written(batch):
-                copy.write(written)
-            reach("postgres.write.in_copy")
-    receipt = Receipt(split_id, copying.rows, copying.size, schema, copying.position, {"table": name})
-    reach("postgres.write.after_copy")
-    state.enter(connection, epoch, receipt)
-    connection.commit()
-    return receipt
+    def write(self, connection: psycopg.Connection[Any], split_id: str, batches: Iterator[Batch]) -> Receipt:
+        """Copy the batches into new tables of the state's schema and commit; where nothing came, nothing is left.
+
+        Raises:
+            ValueNotHeld, SchemaMismatch, UnknownType: as told by `place` and `Placing`; nothing is left.
+
+        """
+        reach("postgres.write.before_copy")
+        encoding = connection.info.parameter_status("server_encoding") or ""
+        with Rejects(self.encoder, encoding) as rejects:
+            passing = _Passing(batches, rejects)
+            name, details = f"staged_{uuid.uuid4().hex}", {}
+            receipt = Receipt(split_id, 0, 0, None)
+            if (first := next(passing, None)) is not None:
+                details["table"] = name
+                receipt = self._copied(connection, name, receipt, first, passing)
+            if rejects.rows:
+                details["rejected"] = rejects_of(name)
+                rejects.copy(connection, TableName(self.state.schema, details["rejected"]))
+            receipt = replace(
+                receipt,
+                bytes=receipt.bytes + rejects.size,
+                position=passing.position,
+                details=details,
+                rejected=rejects.rows,
+            )
+        reach("postgres.write.after_copy")
+        if details:
+            self.state.enter(connection, self.epoch, name, receipt)
+            connection.commit()
+        return receipt
+
+    def _copied(
+        self,
+        connection: psycopg.Connection[Any],
+        name: str,
+        receipt: Receipt,
+        first: pa.RecordBatch,
+        others: Iterator[pa.RecordBatch],
+    ) -> Receipt:
+        there = table_in_catalogue(connection, self.target)
+        schema = first.schema
+        placing = place(str(self.target), schema, there, self.primary_key, self.schema_changes)
+        if there is not None and self.schema_changes == "evolve" and not self.replaces:
+            # The commit looks again, under a lock; here it saves copying what is refused then.
+            made = changes(str(self.target), [coming_columns(str(self.target), schema)], there)
+            refuse_obstacles(connection, str(self.target), self.target, there, made)
+        _create(connection, TableName(self.state.schema, name), placing, self.target, there)
+        copying = _Copying(placing, self.encoder, schema)
+        columns = column_list(placing.columns)
+        statement = f"COPY {TableName(self.state.schema, name).sql} ({columns}) FROM STDIN WITH {self.encoder.options}"
+        with copying.errors(), connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            for records in chain([first], others):
+                for written in copying.written(records):
+                    copy.write(written)
+                reach("postgres.write.in_copy")
+        return replace(receipt, rows=copying.rows, bytes=copying.size, schema=schema)
+
+
+class _Passing:
+    """The records of batches that have columns; what else they bring is set aside on the way."""
+
+    def __init__(self, batches: Iterator[Batch], rejects: Rejects) -> None:
+        self.position: Position | None = None
+        self._batches = batches
+        self._rejects = rejects
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        for batch in self._batches:
+            if batch.rejected is not None and batch.rejected.num_rows:
+                self._rejects.add(batch.rejected)
+            self.position = batch.position if batch.position is not None else self.position
+            if batch.records.num_columns or batch.records.num_rows:
+                return batch.records
+        raise StopIteration
 
 
 def _create(
     connection: psycopg.Connection[Any], name: TableName, placing: Placing, target: TableName, there: Table | None
 ) -> None:
-    """Make the table with the target's own types, so that what does not fit fails in COPY, which names the line."""
-    if there is not None:
-        origin = f"AS SELECT {column_list(placing.columns)} FROM {target.sql} WITH NO DATA"
-    else:
-        types = ("text" + "[]" * c.type.array if c.type.base == "enum" else c.type.ddl("") for c in placing.columns)
-        origin = f"({', '.join(f'{quoted(c.name)} {type_}' for c, type_ in zip(placing.columns, types, strict=True))})"
-    connection.execute(f"CREATE UNLOGGED TABLE {name.sql} {origin}".encode())
+    """Make the table with the target's own types, so that what does not fit fails in COPY, which names the line.
+
+    Columns that the target lacks, or that it must grow for, are of the types that come.
+    """
+    known = {column.name: column.type for column in there.columns} if there is not None else {}
+    parts = [
+        quoted(column.name)
+        if known.get(column.name) == column.type
+        else f"NULL::{'text' + '[]' * column.type.array if column.type.base == 'enum' else column.type.ddl('')}"
+        f" AS {quoted(column.name)}"
+        for column in placing.columns
+    ]
+    origin = f"FROM {target.sql} " if there is not None else ""
+    connection.execute(f"CREATE UNLOGGED TABLE {name.sql} AS SELECT {', '.join(parts)} {origin}WITH NO DATA".encode())
 
 
 @dataclass
@@ -111,12 +175,10 @@ class _Copying:
     rows: int = 0
     size: int = 0
     lines: int = 0
-    position: Position | None = None
     recent: deque[_Slice] = field(default_factory=deque)
 
-    def written(self, batch: Batch) -> Iterator[bytes]:
-        """The batch's rows for COPY, some at a time."""
-        records = batch.records
+    def written(self, records: pa.RecordBatch) -> Iterator[bytes]:
+        """The rows for COPY, some at a time."""
         if not records.schema.equals(self.schema):
             raise SchemaMismatch(
                 f"table {self.placing.subject}",
@@ -136,7 +198,6 @@ class _Copying:
             self.size += len(encoded)
             self.lines += encoded.count(b"\n")
             yield encoded
-        self.position = batch.position if batch.position is not None else self.position
 
     def _remember(self, piece: _Slice) -> None:
         """Keep as much as the server may be behind: what it complains about is among the last that was sent."""

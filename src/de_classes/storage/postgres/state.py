@@ -2,7 +2,7 @@
 
 `positions` has a row for each pipeline and stream that ever began: the epoch rises with every commit, so that a load
 that was overtaken finds another one than it began with. `staged` is the ledger: a row stands there exactly if its table
-is completely written, since both come with one transaction.
+is completely written, since both come with one transaction; a piece's rejected records have a table beside it.
 
 Positions and receipts are kept as json and not as jsonb: text comes back as it was.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Position
 
-__all__ = ["State"]
+__all__ = ["State", "rejects_of"]
 
 _LOCK = 0x64655F636C6173
 """The advisory lock under which the tables are created: the letters of de_clas as a number."""
@@ -128,27 +128,28 @@ class State:
 
     # --- the ledger ---
 
-    def enter(self, connection: psycopg.Connection[Any], epoch: int, receipt: Receipt) -> None:
-        """Say that a split is completely staged."""
+    def enter(self, connection: psycopg.Connection[Any], epoch: int, table: str, receipt: Receipt) -> None:
+        """Say that a split is completely staged, in this table and in that of its rejected records."""
         connection.execute(
             f"INSERT INTO {self._staged} (table_name, pipeline, stream, target, epoch, split_id, receipt)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s)".encode(),
-            (receipt.details["table"], *self.key, epoch, receipt.split_id, _receipt_to_json(receipt)),
+            (table, *self.key, epoch, receipt.split_id, _receipt_to_json(receipt)),
         )
 
-    def entered(self, connection: psycopg.Connection[Any], epoch: int) -> Sequence[Receipt]:
-        """What loads of this epoch have staged, oldest first."""
+    def entered(self, connection: psycopg.Connection[Any], epoch: int) -> Sequence[tuple[str, Receipt]]:
+        """What loads of this epoch have staged, oldest first, each by its table's name."""
         rows = connection.execute(
-            f"SELECT receipt::text FROM {self._staged} WHERE {_MINE} AND epoch = %s"
+            f"SELECT table_name, receipt::text FROM {self._staged} WHERE {_MINE} AND epoch = %s"
             " ORDER BY written_at, table_name".encode(),
             (*self.key, epoch),
         )
-        return [_receipt_from_json(text) for (text,) in rows]
+        return [(table, _receipt_from_json(text)) for table, text in rows]
 
     def forget(self, connection: psycopg.Connection[Any], tables: Sequence[str]) -> None:
         """Drop staging tables together with their lines."""
         for table in tables:
-            connection.execute(f"DROP TABLE IF EXISTS {TableName(self.schema, table).sql}".encode())
+            names = (TableName(self.schema, name).sql for name in (table, rejects_of(table)))
+            connection.execute(f"DROP TABLE IF EXISTS {', '.join(names)}".encode())
         connection.execute(f"DELETE FROM {self._staged} WHERE table_name = ANY(%s)".encode(), (list(tables),))
 
     def forget_up_to(self, connection: psycopg.Connection[Any], epoch: int) -> None:
@@ -157,6 +158,11 @@ class State:
             f"SELECT table_name FROM {self._staged} WHERE {_MINE} AND epoch <= %s".encode(), (*self.key, epoch)
         )
         self.forget(connection, [table for (table,) in rows])
+
+
+def rejects_of(table: str) -> str:
+    """The staging table of a piece's rejected records, by that of its rows: they come and go together."""
+    return f"{table}_rejected"
 
 
 def _one(connection: psycopg.Connection[Any], sql: str, parameters: Sequence[Any]) -> Any:
@@ -176,6 +182,7 @@ def _receipt_to_json(receipt: Receipt) -> str:
             "schema": schema,
             "position": receipt.position,
             "details": dict(receipt.details),
+            "rejected": receipt.rejected,
         }
     )
 

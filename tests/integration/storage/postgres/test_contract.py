@@ -8,9 +8,13 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from de_classes.contracts import Batch, Mode
 from de_classes.errors import TableNotFound
-from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
-from de_classes.testing.contract import DestinationContract, Leftovers, ReadBack, SourceContract
+from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource, TableName
+from de_classes.testing.contract import DestinationContract, Leftovers, ReadBack, ReadQuarantine, SourceContract
+from de_classes.testing.contract.growing import rejects
+from de_classes.testing.contract.loading import ORDERS
+from de_classes.utils.quarantine import REJECTED
 
 
 @pytest.fixture
@@ -19,6 +23,16 @@ def filled(postgres_url: str) -> str:
         connection.execute("CREATE TABLE orders (id int, shop text, total numeric(10,2), PRIMARY KEY (shop, id))")
         connection.execute("INSERT INTO orders SELECT n, 'shop ' || n % 3, n / 7.0 FROM generate_series(1, 2000) n")
     return postgres_url
+
+
+def whole_table(client: PostgresClient, name: TableName) -> pa.Table | None:
+    source = PostgresSource(client, tables={"it": str(name)})
+    try:
+        (stream,) = source.streams()
+    except TableNotFound:
+        return None
+    with source.plan(stream, None) as plan:
+        return pa.Table.from_batches(batch.records for split in plan.splits for batch in split.read())
 
 
 class WholeTables(SourceContract):
@@ -70,16 +84,16 @@ class TestDestination(DestinationContract):
 
     @pytest.fixture
     def read_back(self, destination: PostgresDestination) -> ReadBack:
-        def read(name: str) -> pa.Table | None:
-            source = PostgresSource(destination.client, tables={name: str(destination.table(name))})
-            try:
-                (stream,) = source.streams()
-            except TableNotFound:
-                return None
-            with source.plan(stream, None) as plan:
-                return pa.Table.from_batches(batch.records for split in plan.splits for batch in split.read())
+        return lambda name: whole_table(destination.client, destination.table(name))
 
-        return read
+    @pytest.fixture
+    def evolving(self, destination: PostgresDestination) -> PostgresDestination:
+        destination.schema_changes = "evolve"
+        return destination
+
+    @pytest.fixture
+    def read_quarantine(self, destination: PostgresDestination) -> ReadQuarantine:
+        return lambda name: whole_table(destination.client, destination.quarantine(name)) or REJECTED.empty_table()
 
     @pytest.fixture
     def leftovers(self, destination: PostgresDestination) -> Leftovers:
@@ -91,6 +105,22 @@ class TestDestination(DestinationContract):
                 " UNION ALL SELECT table_name FROM de_classes.staged"
             )
         ]
+
+    def test_a_replacement_drops_the_pipeline_s_rejected_records(
+        self, destination: PostgresDestination, read_quarantine: ReadQuarantine
+    ) -> None:
+        """They stay when a pipeline appends, and go when it replaces; those of another stay. No key comes twice."""
+        for day, (pipeline, mode) in enumerate([("p", "append"), ("p", "append"), ("another", "append")]):
+            reject_one(destination, pipeline, Mode(mode), day)
+        assert sorted(read_quarantine(ORDERS.name)["record"].to_pylist()) == ["0", "1", "2"]
+        reject_one(destination, "p", Mode.REPLACE, 3)
+        assert sorted(read_quarantine(ORDERS.name)["record"].to_pylist()) == ["2", "3"]
+
+
+def reject_one(destination: PostgresDestination, pipeline: str, mode: Mode, day: int) -> None:
+    with destination.begin(pipeline, ORDERS, mode) as load:
+        receipt = load.write("split", iter([Batch(pa.record_batch({"id": [day]}), None, rejects(str(day)))]))
+        load.commit([receipt], {"day": day})
 
 
 class TestTruncatingDestination(TestDestination):

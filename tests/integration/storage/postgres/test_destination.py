@@ -301,6 +301,36 @@ def test_a_table_altered_during_the_load_is_noticed(destination: PostgresDestina
     assert destination.client.fetch("SELECT count(*) FROM t") == [(0,)]
 
 
+@pytest.mark.parametrize("declared", ["varchar(3)", "char(3)", "varchar(3)[]"])
+def test_text_is_not_cut_by_a_table_that_came_during_the_load(destination: PostgresDestination, declared: str) -> None:
+    """Where somebody makes the table, with shorter text, after a split was written, nothing is cut to fit."""
+    text = pa.array([["longer"]] if declared.endswith("]") else ["longer"])
+    with destination.begin("test", Stream("t"), Mode.APPEND) as open_load:
+        receipt = open_load.write("split", iter([Batch(pa.record_batch({"a": text}))]))
+        destination.client.run(f"CREATE TABLE t (a {declared})")
+        with pytest.raises(SchemaMismatch, match="altered during the load"):
+            open_load.commit([receipt], None)
+    assert destination.client.fetch("SELECT count(*) FROM t") == [(0,)]
+
+
+def test_a_column_without_values_fits_the_first_split(destination: PostgresDestination) -> None:
+    """Where the first split makes the table, another one whose column is all null goes in."""
+    load(destination, Mode.APPEND, pa.record_batch({"a": [1]}), pa.record_batch({"a": pa.nulls(2)}))
+    assert destination.client.fetch("SELECT a FROM t ORDER BY a") == [(1,), (None,), (None,)]
+
+
+def test_an_enum_may_be_merged_by(client: PostgresClient) -> None:
+    """The first merge into a table that is not there finds its rows by a key that is an enum."""
+    client.run("CREATE SCHEMA other; CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE t (m mood PRIMARY KEY, n int)")
+    client.run("INSERT INTO t VALUES ('a', 1), ('b', 2)")
+    source, destination = PostgresSource(client, tables=["t"]), PostgresDestination(client, schema="other")
+    (stream,) = source.streams()
+    for _ in range(2):
+        with source.plan(stream, None) as plan, destination.begin("test", stream, Mode.MERGE) as open_load:
+            open_load.commit([open_load.write(split.id, split.read()) for split in plan.splits], plan.position)
+    assert client.fetch("SELECT m::text, n FROM other.t ORDER BY m") == [("a", 1), ("b", 2)]
+
+
 def test_splits_of_a_first_load_may_be_narrower_than_others(destination: PostgresDestination) -> None:
     """Where the first split makes the table, another whose values fit goes in; one that lacks a column does not."""
     wide, narrow = pa.record_batch({"a": [1]}), pa.record_batch({"a": pa.array([2], pa.int32())})
@@ -330,7 +360,7 @@ def test_of_two_pipelines_that_replace_at_once_one_is_seen(
             others[0].start()
             wait_until(lambda: waits_for_a_lock(destination.client))
 
-    monkeypatch.setattr("de_classes.storage.postgres.destination.reach", at)
+    monkeypatch.setattr("de_classes.storage.postgres.load.reach", at)
     replace("one", 1)
     others[0].join(30)
     assert destination.client.fetch("SELECT a FROM t") == [(2,)]

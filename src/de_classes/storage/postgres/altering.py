@@ -1,0 +1,142 @@
+"""A target table is made or grows, in a commit's transaction: what is decided is decided under a lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from de_classes.contracts import Mode
+from de_classes.errors import SchemaMismatch
+
+from .catalogue import table_in_catalogue
+from .creating import enum_ddl, only_one, table_ddl
+from .growing import altering, changes, together
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .catalogue import Table
+    from .growing import Change
+    from .identifiers import TableName
+    from .types import Column
+
+__all__ = ["create", "grow", "growing_ddl", "lock", "refuse_obstacles"]
+
+_IN_THE_WAY = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.NotSupportedError,
+    psycopg.ProgrammingError,
+    psycopg.errors.DependentObjectsStillExist,
+    psycopg.errors.ObjectInUse,
+)
+"""What the server raises where something depends on a column: views, policies, generated columns, defaults."""
+
+
+def create(
+    connection: psycopg.Connection[Any],
+    name: TableName,
+    pieces: Sequence[Sequence[Column]],
+    primary_key: Sequence[str],
+) -> None:
+    """Create a table for all pieces, with its schema and the enums it needs, unless another load was first."""
+    only_one(connection, name)
+    if table_in_catalogue(connection, name) is None:
+        for statement in table_ddl(connection, name, together(str(name), pieces), primary_key):
+            connection.execute(statement.encode())
+
+
+def lock(
+    connection: psycopg.Connection[Any], target: TableName, pieces: Sequence[Sequence[Column]], mode: Mode
+) -> Table:
+    """Lock a table until the transaction ends, for as much as its growth needs, and give it as it is then.
+
+    Where it need not grow, nobody waits who would not anyway; but nobody may alter it.
+    """
+    rows = "SHARE ROW EXCLUSIVE" if mode is Mode.REPLACE else "ROW EXCLUSIVE"
+    with connection.transaction() as savepoint:
+        table = _locked(connection, target, rows)
+        grows = bool(changes(str(target), pieces, table))
+        if grows:
+            # Two that hold a lock and ask for a stronger one would wait for each other for ever: it is given back.
+            raise psycopg.Rollback(savepoint)
+    return _locked(connection, target, "ACCESS EXCLUSIVE") if grows else table
+
+
+def _locked(connection: psycopg.Connection[Any], target: TableName, mode: str) -> Table:
+    connection.execute(f"LOCK TABLE {target.sql} IN {mode} MODE".encode())
+    table = table_in_catalogue(connection, target)
+    if table is None:
+        raise SchemaMismatch(f"table {target}", "it was dropped while it was being loaded", "Run it again.")
+    return table
+
+
+def grow(
+    connection: psycopg.Connection[Any], target: TableName, table: Table, pieces: Sequence[Sequence[Column]]
+) -> Table:
+    """Let a table that is locked grow to take all pieces; gives it as it is then.
+
+    Raises:
+        SchemaMismatch: values, or what depends on a column, are in the way.
+
+    """
+    made = changes(str(target), pieces, table)
+    if not made:
+        return table
+    refuse_obstacles(connection, str(target), target, table, made)
+    try:
+        for statement in growing_ddl(connection, target, made):
+            connection.execute(statement.encode())
+    except psycopg.errors.InsufficientPrivilege:
+        raise
+    except _IN_THE_WAY as error:
+        raise _depended_on(target, made, error) from error
+    return table_in_catalogue(connection, target) or table
+
+
+def growing_ddl(connection: psycopg.Connection[Any], target: TableName, made: Sequence[Change]) -> list[str]:
+    """The statements that make these changes, and the enums they need."""
+    enums = enum_ddl(connection, target.schema, (change.becomes for change in made))
+    return [*enums, altering(target, made)] if made else []
+
+
+def refuse_obstacles(
+    connection: psycopg.Connection[Any], subject: str, name: TableName, table: Table, made: Sequence[Change]
+) -> None:
+    """See that no value of a table would be lost by these changes; errors are about `subject`.
+
+    Raises:
+        SchemaMismatch: some would; all such columns are named.
+
+    """
+    queries = ((change, change.obstacle(name)) for change in made)
+    if table.row_security:  # a value that a policy hides is one that would be lost: the server then says that it cannot
+        connection.execute("SET LOCAL row_security TO off")
+    wrong = [change.refusal for change, query in queries if query and connection.execute(query.encode()).fetchone()]
+    if table.row_security:
+        connection.execute("SET LOCAL row_security TO DEFAULT")
+    if wrong:
+        raise SchemaMismatch(
+            f"table {subject}",
+            f"its columns cannot grow: {'; '.join(wrong)}",
+            "Cast the columns that come in a transform, or load with mode replace.",
+            differences=wrong,
+        )
+
+
+def _depended_on(target: TableName, made: Sequence[Change], error: psycopg.Error) -> SchemaMismatch:
+    wrong = list(_told(made))
+    said = [error.diag.message_primary or str(error), error.diag.message_detail]
+    return SchemaMismatch(
+        f"table {target}",
+        f"{' and '.join(wrong)}, which the server refuses: {': '.join(text for text in said if text)}",
+        "Drop what depends on the column (a view, for instance), load, and create it again; or cast the column that"
+        " comes in a transform.",
+        differences=wrong,
+    )
+
+
+def _told(made: Sequence[Change]) -> Iterator[str]:
+    for change in made:
+        yield f"{change.column} is to become {change.becomes}" if change.was else f"{change.column} is to be added"

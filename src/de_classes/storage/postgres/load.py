@@ -1,0 +1,229 @@
+"""A load into one table: pieces are staged by workers, and made visible by one commit."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from de_classes.contracts import Mode
+from de_classes.errors import Overtaken, PostgresUnreachable, SchemaMismatch
+from de_classes.utils.faults import reach
+
+from ._errors import postgres_errors
+from .altering import create, grow, lock
+from .catalogue import table_in_catalogue
+from .growing import coming_columns
+from .identifiers import shortened
+from .moving import Move, check_merge_key
+from .placing import EVOLVE, place
+from .quarantine import Quarantine
+from .staging import Staging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from de_classes.contracts import Batch, Position, Receipt, Stream
+
+    from .catalogue import Table
+    from .destination import PostgresDestination
+    from .identifiers import TableName
+    from .state import State
+    from .types import Column
+
+__all__ = ["PostgresLoad"]
+
+
+@dataclass(frozen=True)
+class PostgresLoad:
+    """A load into one table."""
+
+    destination: PostgresDestination
+    stream: Stream
+    mode: Mode
+    state: State
+    epoch: int
+    staged: Mapping[str, Receipt] = field(default_factory=dict)
+
+    @property
+    def target(self) -> TableName:
+        """The table that is loaded."""
+        return self.destination.table(self.stream.name)
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The columns of the stream's key as the table calls them."""
+        return tuple(map(shortened, self.stream.primary_key))
+
+    def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
+        """Copy a split into a table of its own, and commit that together with its line in the ledger.
+
+        Rejected records go into another one beside it, and never fail a load by what is in their text.
+
+        Raises:
+            ValueNotHeld: a value that the column cannot hold; the row is counted from 0 in the split.
+            SchemaMismatch: the columns are not the table's, nor such as it could grow for; all differences are told.
+
+        """
+        to = self.destination
+        replaces = self.mode is Mode.REPLACE
+        staging = Staging(
+            self.state, self.epoch, self.target, self.primary_key, to.encoder, to.schema_changes, replaces=replaces
+        )
+        with to.client.connect() as connection:
+            return staging.write(connection, split_id, batches)
+
+    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
+        """Move the pieces into the table in this order, and the position with them.
+
+        Raises:
+            Overtaken: another load of the pipeline to this stream was committed since this one began.
+            CountMismatch: a piece has not the rows of its receipt.
+            SchemaMismatch: the columns are not the table's, or it cannot grow for them.
+            PostgresUnreachable: the connection broke. It was looked up that nothing is committed, unless the error says
+                that this could not be found out; running again is right either way.
+
+        """
+        commit_id = uuid.uuid4().hex
+        with postgres_errors(self.destination.client.address), self.destination.client.open() as connection:
+            backend = _Backend.of(connection)
+            connection.commit()
+            self._prepare(connection, receipts, position, commit_id)
+            reach("postgres.commit.before")
+            try:
+                connection.commit()
+            except psycopg.OperationalError:
+                if not self._was_committed(commit_id, backend):
+                    raise
+        reach("postgres.commit.after")
+
+    def _prepare(
+        self,
+        connection: psycopg.Connection[Any],
+        receipts: Sequence[Receipt],
+        position: Position | None,
+        commit_id: str,
+    ) -> None:
+        """Do everything of a commit but the last word."""
+        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        self._refuse_if_overtaken(connection)
+        has_table = self._move(connection, receipts)
+        self.state.advance(connection, position, commit_id, has_table=has_table)
+        self.state.forget_up_to(connection, self.epoch)
+
+    def _refuse_if_overtaken(self, connection: psycopg.Connection[Any]) -> None:
+        epoch = self.state.epoch(connection, lock=True)
+        if epoch != self.epoch:
+            raise Overtaken(
+                f"pipeline {self.state.pipeline!r}, stream {self.stream.name!r}",
+                f"another run has committed since this one began (commit {epoch}, not {self.epoch})",
+                "Nothing was changed; run it again to go on from there.",
+            )
+
+    def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> bool:
+        """Move what is staged; whether there is a table now."""
+        pieces = [receipt for receipt in receipts if "table" in receipt.details]
+        table = self._table_for(connection, pieces)
+        reach("postgres.commit.before_move")
+        if table is not None:
+            self._move_rows(connection, pieces, table)
+        quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
+        if self.mode is Mode.REPLACE:
+            quarantine.empty(connection)
+        quarantine.take(connection, receipts)
+        reach("postgres.commit.after_move")
+        return table is not None
+
+    def _table_for(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]) -> Table | None:
+        """The target, made if it was missing and there are columns to make it of; locked where it may grow."""
+        target, evolves = self.target, self.destination.schema_changes == "evolve"
+        columns = self._columns(pieces, self.stream.schema)
+        if table_in_catalogue(connection, target) is None and columns:
+            create(connection, target, columns if evolves else columns[:1], self.primary_key)
+        table = table_in_catalogue(connection, target)
+        if table is None:
+            return None
+        if evolves:
+            table = lock(connection, target, self._columns(pieces), self.mode)
+        else:
+            self._refuse_other_columns(pieces)
+        for piece in pieces:
+            if piece.schema is not None:
+                place(str(target), piece.schema, table, self.primary_key, self.destination.schema_changes)
+        if self.mode is Mode.MERGE:
+            check_merge_key(connection, target, table, self.primary_key)
+        return table
+
+    def _columns(self, pieces: Sequence[Receipt], otherwise: pa.Schema | None = None) -> list[list[Column]]:
+        """The columns of every piece, or if there is none, of another schema: such as a table can be made of."""
+        schemas = [piece.schema for piece in pieces if piece.schema is not None]
+        schemas = schemas or ([otherwise] if otherwise is not None else [])
+        for schema in schemas:
+            place(str(self.target), schema, None, self.primary_key)
+        return [coming_columns(str(self.target), schema) for schema in schemas]
+
+    def _move_rows(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> None:
+        move = Move(self.target, self.state.schema, self.mode, self.primary_key)
+        if self.mode is Mode.REPLACE:
+            move.empty(connection, table, truncate=self.destination.truncate)
+        if self.destination.schema_changes == "evolve":
+            table = grow(connection, self.target, table, self._columns(pieces))
+        for piece in pieces:
+            move.run(connection, piece, table)
+
+    def _refuse_other_columns(self, pieces: Sequence[Receipt]) -> None:
+        """See that all pieces have the same columns: one that lacks some would get NULL in them."""
+        found = sorted({tuple(sorted(piece.schema.names)) for piece in pieces if piece.schema is not None})
+        if len(found) > 1:
+            told = " and ".join(f"({', '.join(names)})" for names in found[:3])
+            raise SchemaMismatch(
+                f"table {self.target}",
+                f"its splits come with different columns: {told}",
+                f"Give every split of a stream the same columns. {EVOLVE}",
+            )
+
+    def _was_committed(self, commit_id: str, backend: _Backend) -> bool:
+        """Look over a new connection whether a commit whose answer was lost took place."""
+        deadline = time.monotonic() + self.destination.client.connect_timeout_seconds
+        while True:
+            try:
+                with self.destination.client.connect() as connection:
+                    backend.end(connection)
+                    return self.state.was_committed(connection, commit_id)
+            except PostgresUnreachable as error:
+                if time.monotonic() >= deadline:
+                    raise PostgresUnreachable(
+                        f"table {self.target}",
+                        "the connection broke while the load was being committed, and the server cannot be asked"
+                        f" whether it was: {error.fact}",
+                        "Run it again: it finds out, and goes on from there.",
+                        sqlstate=None,
+                    ) from error
+                time.sleep(0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Backend:
+    """The server's process behind a connection; with its start, since process numbers come again."""
+
+    pid: int
+    started: Any
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection[Any]) -> _Backend:
+        row = connection.execute(
+            "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        ).fetchone()
+        return cls(*(row or (0, None)))
+
+    def end(self, connection: psycopg.Connection[Any]) -> None:
+        """End it, so that a COMMIT that has not arrived never will, and its locks are free."""
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s",
+            (self.pid, self.started),
+        )
