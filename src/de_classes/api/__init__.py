@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from .auth import Signed as Signed
     from .auth import TokenLogin as TokenLogin
     from .client import ApiClient as ApiClient
+    from .downloads import Csv as Csv
+    from .downloads import Download as Download
+    from .downloads import DownloadSource as DownloadSource
+    from .downloads import Ndjson as Ndjson
+    from .downloads import download_to as download_to
     from .incremental import Incremental as Incremental
     from .paging import CursorInBody as CursorInBody
     from .paging import CursorInHeader as CursorInHeader
@@ -42,14 +47,18 @@ __getattr__, __dir__, __all__ = lazy(
         "Auth": ".auth",
         "Basic": ".auth",
         "BearerToken": ".auth",
+        "Csv": ".downloads",
         "CursorInBody": ".paging",
         "CursorInHeader": ".paging",
         "Digest": ".auth",
+        "Download": ".downloads",
+        "DownloadSource": ".downloads",
         "GraphQLConnection": ".paging",
         "HttpTransport": ".transport",
         "Incremental": ".incremental",
         "Keyset": ".paging",
         "LinkHeader": ".paging",
+        "Ndjson": ".downloads",
         "NextLink": ".paging",
         "OAuth2ClientCredentials": ".auth",
         "OAuth2RefreshToken": ".auth",
@@ -61,5 +70,6 @@ __getattr__, __dir__, __all__ = lazy(
         "Signed": ".auth",
         "SinglePage": ".paging",
         "TokenLogin": ".auth",
+        "download_to": ".downloads",
     },
 )

@@ -1,0 +1,159 @@
+"""A file behind a URL: its pieces as they arrive, all of them or an error."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from de_classes.errors import ApiStatusError, ApiUnreachable, InvalidAnswer
+
+from ._unpacking import unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from de_classes.configs.secrets import Secret
+
+    from .client import ApiClient
+    from .messages import Param, Streamed
+
+__all__ = ["Compression", "RemoteFile", "Told", "unpacked_file"]
+
+Compression: TypeAlias = Literal["auto", "none", "gzip", "zstd"]
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_MOST_RESUMPTIONS = 20
+_PARTIAL = 206
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a file."""
+
+    etag: str | None = None
+    """The strong ETag, by which one content is told from any other."""
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """Where a file is, and how it is asked for."""
+
+    client: ApiClient
+    path: str
+    params: Mapping[str, Param] = field(default_factory=dict)
+    headers: Mapping[str, str | Secret] = field(default_factory=dict)
+
+    def told(self) -> Told:
+        """What the server says of the file without giving it.
+
+        Not every server answers HEAD, so a refusal is no error here: the download will tell.
+        """
+        try:
+            answer = self.client.request("HEAD", self.path, params=self.params, headers=self.headers)
+        except ApiStatusError as error:
+            if error.status >= 500:  # noqa: PLR2004 -- the server's own failures
+                raise
+            return Told()
+        return Told(_strong(answer.headers), _length(answer.headers))
+
+    def pieces(self, etag: str | None = None) -> Iterator[bytes]:
+        """The file as it arrives. Where it breaks off, it is taken up if a strong ETag vouches for the rest.
+
+        Raises:
+            ApiUnreachable: it broke off.
+            InvalidAnswer: it is not the one with the `etag` any more.
+
+        """
+        arrived, known, resumed = 0, etag, 0
+        while True:
+            before = arrived
+            try:
+                with self._asked(arrived, known) as answer:
+                    _refuse_another(answer, known)
+                    known = known or _strong(answer.headers)
+                    # What is packed for the way has bytes of its own, which no range counts.
+                    resumable = known is not None and not _is_packed(answer)
+                    skipped = 0 if answer.status == _PARTIAL else arrived
+                    for piece in _whole(answer):
+                        fresh = piece[skipped:] if skipped else piece
+                        skipped -= len(piece) - len(fresh)
+                        arrived += len(fresh)
+                        yield fresh
+                    return
+            except ApiUnreachable:
+                resumed += 1
+                if arrived == before or not resumable or resumed > _MOST_RESUMPTIONS:
+                    raise
+
+    @contextmanager
+    def _asked(self, arrived: int, etag: str | None) -> Iterator[Streamed]:
+        headers = dict(self.headers)
+        if arrived and etag is not None:
+            headers.update({"Range": f"bytes={arrived}-", "If-Range": etag})
+        with self.client.stream("GET", self.path, params=self.params, headers=headers) as answer:
+            told = answer.headers.get("content-range", "")
+            if answer.status == _PARTIAL and not (arrived and told.startswith(f"bytes {arrived}-")):
+                raise InvalidAnswer(
+                    answer.request.name,
+                    f"a part of the file came ({told or 'nobody says which'}) that was not asked for",
+                    "Report it to the server's makers.",
+                )
+            yield answer
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    """How many bytes come, where the headers say so."""
+    told = headers.get("content-length", "")
+    return int(told) if told.isascii() and told.isdecimal() and not headers.get("content-encoding") else None
+
+
+def unpacked_file(pieces: Iterator[bytes], packed: Compression, name: str, max_expansion: float) -> Iterator[bytes]:
+    """The pieces of what is in the file; "auto" sees by its first bytes whether it is packed.
+
+    Raises:
+        InvalidAnswer: it is not packed as was said, breaks off, or grows beyond `max_expansion`.
+
+    """
+    if packed == "auto":
+        head = b""
+        for piece in pieces:
+            head += piece
+            if len(head) >= max(map(len, _MAGIC)):
+                break
+        coding = next((coding for magic, coding in _MAGIC.items() if head.startswith(magic)), "")
+        pieces = chain([head] if head else [], pieces)
+    else:
+        coding = "" if packed == "none" else packed
+    return unpacked(pieces, coding, name, max_expansion)
+
+
+def _whole(answer: Streamed) -> Iterator[bytes]:
+    """The pieces, as many bytes as were announced."""
+    expected, arrived = _length(answer.headers), 0
+    for piece in answer.pieces:
+        arrived += len(piece)
+        yield piece
+    if expected is not None and arrived != expected:
+        raise ApiUnreachable(
+            answer.request.name, f"the file ended after {arrived} of {expected} bytes", "Try again: it is not whole."
+        )
+
+
+def _refuse_another(answer: Streamed, etag: str | None) -> None:
+    if etag is not None and answer.headers.get("etag", etag) != etag:
+        raise InvalidAnswer(
+            answer.request.name,
+            f"the file has changed: its ETag was {etag} and is {answer.headers['etag']}",
+            "Run it again, to read the file that is there now.",
+        )
+
+
+def _strong(headers: Mapping[str, str]) -> str | None:
+    etag = headers.get("etag", "")
+    return etag if etag.startswith('"') else None
+
+
+def _is_packed(answer: Streamed) -> bool:
+    return answer.headers.get("content-encoding", "identity").lower() not in {"", "identity"}

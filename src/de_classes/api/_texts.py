@@ -1,0 +1,116 @@
+"""Columns of texts to columns of declared types: a text that is not exactly a value of the type is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from de_classes.errors import ConfigurationError, ValueNotHeld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["check_types", "typed"]
+
+_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_SPELLINGS: Mapping[Callable[[Any], bool], str] = {
+    pa.types.is_integer: r"^-?[0-9]+$",  # Arrow would read 0x10, too
+    pa.types.is_decimal: _NUMBER,
+    pa.types.is_floating: rf"{_NUMBER}|^[+-]?(nan|NaN|inf|Infinity|infinity|Inf)$",
+}
+_TRUE = pa.array(["true", "True", "TRUE", "t", "1"])
+_FALSE = pa.array(["false", "False", "FALSE", "f", "0"])
+_HELD: tuple[Callable[[Any], bool], ...] = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_float32,
+    pa.types.is_float64,
+    pa.types.is_decimal,
+    pa.types.is_timestamp,
+    pa.types.is_date32,
+    pa.types.is_time,
+)
+
+
+def check_types(table: str, schema: pa.Schema) -> None:
+    """Refuse types that no text has a value of, all at once.
+
+    Raises:
+        ConfigurationError: there are some, or a name comes twice.
+
+    """
+    wrong = [f"{field.name!r} is {field.type}" for field in schema if not any(is_such(field.type) for is_such in _HELD)]
+    wrong += [f"{name!r} comes twice" for name in sorted({n for n in schema.names if schema.names.count(n) > 1})]
+    if wrong:
+        raise ConfigurationError(
+            f"the schema of {table!r}", "; ".join(wrong), "Declare another type, such as a text, and convert it later."
+        )
+
+
+def typed(texts: pa.Table, schema: pa.Schema, *, table: str, where: str, before: int) -> pa.RecordBatch:
+    """The columns of the schema, by name; `before` is how many rows were before these, for errors.
+
+    Raises:
+        ValueNotHeld: a text that is no value of its column; `table`, `column` and `row` say which.
+
+    """
+    columns = []
+    for field in schema:
+        column: Any = texts.column(field.name).combine_chunks()
+        try:
+            columns.append(_converted(column, field))
+        except (pa.ArrowException, ValueError) as error:
+            row, fact = _first_wrong(column, field, error)
+            raise ValueNotHeld(
+                f"{table}.{field.name}",
+                f"row {before + row} (counted from 0) of {where}: {fact}",
+                "Declare a type that holds such values, or say which texts are null.",
+                table=table,
+                column=field.name,
+                row=before + row,
+            ) from None
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _converted(texts: Any, field: pa.Field[Any]) -> Any:
+    if not field.nullable and texts.null_count:
+        raise ValueError("it is null, and the column may not be")
+    kind: Any = field.type
+    if pa.types.is_boolean(kind):
+        return _booleans(texts)
+    for is_such, spelling in _SPELLINGS.items():
+        if is_such(kind) and pc.all(pc.match_substring_regex(texts, spelling)).as_py() is False:
+            raise ValueError(f"no {kind}")
+    if pa.types.is_time(kind):
+        # Arrow parses timestamps but no times, so these get a day and lose it again.
+        dated: Any = pc.binary_join_element_wise(pa.scalar("1970-01-01T"), texts, pa.scalar(""))
+        return dated.cast(pa.timestamp(kind.unit)).cast(kind)
+    array = texts.cast(kind)
+    if pa.types.is_floating(kind):
+        told = pc.match_substring_regex(texts, "[iI]nf")
+        if pc.any(pc.and_not(pc.is_inf(array), told)).as_py():
+            raise ValueError("beyond the range of a float")
+    return array
+
+
+def _booleans(texts: Any) -> Any:
+    yes, no = pc.is_in(texts, _TRUE), pc.is_in(texts, _FALSE)
+    if pc.all(pc.or_(pc.or_(yes, no), pc.is_null(texts))).as_py() is False:
+        raise ValueError("neither true nor false")
+    return pc.if_else(pc.is_valid(texts), yes, pa.scalar(None, pa.bool_()))
+
+
+def _first_wrong(texts: Any, field: pa.Field[Any], error: Exception) -> tuple[int, str]:
+    """Find the row that does not fit; slow, and only done once something is known to be wrong."""
+    for row in range(len(texts)):
+        try:
+            _converted(texts.slice(row, 1), field)
+        except (pa.ArrowException, ValueError) as found:
+            text = texts[row].as_py()
+            told = str(found).partition("\n")[0]
+            return row, told if text is None else f"{text[:80]!r} does not fit {field.type} ({told})"
+    return 0, str(error)
