@@ -30,7 +30,8 @@ _DEPENDS = "2BP01"
 """SQLSTATE: something that is not to be dropped depends on what is."""
 
 _OF_A_DATASET = re.compile(
-    r"_commits/\d{20}\.json|_staged/[0-9a-f]{12}-\d{10}/\w+\.json|data/[0-9a-f]{12}-\d{10}/[0-9a-f]{32}\.parquet"
+    r"_commits/\d{20}\.json|_staged/[0-9a-f]{12}-\d{10}/\w+\.json"
+    r"|(data|_quarantine)/[0-9a-f]{12}-\d{10}/[0-9a-f]{32}\.parquet"
 )
 """What loads write in a dataset's folder, see `de_classes.storage.objects.log`."""
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .dataset import Dataset as Dataset
     from .dataset import Vacuumed as Vacuumed
     from .destination import DatasetDestination as DatasetDestination
-    from .destination import DatasetLoad as DatasetLoad
+    from .load import DatasetLoad as DatasetLoad
     from .source import DatasetSource as DatasetSource
     from .source import DatasetSplit as DatasetSplit
     from .store import LocalStore as LocalStore
@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "Dataset": ".dataset",
         "DatasetDestination": ".destination",
-        "DatasetLoad": ".destination",
+        "DatasetLoad": ".load",
         "DatasetSource": ".source",
         "DatasetSplit": ".source",
         "LocalStore": ".store",

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Folders"]
+__all__ = ["FOLDERS_OF_FILES", "Folders"]
+
+FOLDERS_OF_FILES = ("data", "_quarantine")
+"""What holds files that commits list."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Folders:
     def data(self) -> str:
         """The files."""
         return f"data/{self._name}"
+
+    @property
+    def quarantine(self) -> str:
+        """The files with records that do not fit."""
+        return f"_quarantine/{self._name}"
 
     @property
     def ledger(self) -> str:
@@ -59,10 +67,15 @@ class Folders:
 
     def holds(self, key: str) -> bool:
         """Whether a file, by its key in the dataset, was written by a load of this epoch or of a later one."""
-        epoch = key.removeprefix("data/").partition("/")[0].partition("-")[2]
+        epoch = _name_in(key).partition("-")[2]
         return self.owner_of(key) == self.owner and epoch.isdigit() and int(epoch) >= self.epoch
 
     @staticmethod
     def owner_of(key: str) -> str:
         """Whose load wrote a file, by its key in the dataset."""
-        return key.removeprefix("data/").partition("/")[0].partition("-")[0]
+        return _name_in(key).partition("-")[0]
+
+
+def _name_in(key: str) -> str:
+    """Of `data/3f0c52a1b9de-0000000000/x.parquet` the middle."""
+    return key.partition("/")[2].partition("/")[0]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from de_classes.storage.objects._folders import Folders
     from de_classes.storage.objects.dataset import Dataset
 
-__all__ = ["decode_receipt", "encode_receipt", "files_of", "plain", "sizes_of_files", "staged_in"]
+__all__ = ["decode_receipt", "details_of", "encode_receipt", "files_of", "sizes_of_files", "staged_in"]
 
 
 class _Ledger(msgspec.Struct, frozen=True):
@@ -28,6 +28,7 @@ class _Ledger(msgspec.Struct, frozen=True):
     schema_: str | None = msgspec.field(name="schema")
     position: dict[str, Any] | None
     files: tuple[DataFile, ...]
+    rejected: tuple[DataFile, ...] = ()
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -39,7 +40,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
             "bytes": receipt.bytes,
             "schema": encode_schema(receipt.schema),
             "position": receipt.position,
-            "files": receipt.details["files"],
+            **receipt.details,
         }
     )
 
@@ -58,9 +59,9 @@ def decode_receipt(data: bytes, where: str) -> Receipt:
         raise DatasetError(
             where, f"it is no receipt: {error}", "Delete the object; what it told of is written again."
         ) from error
-    return Receipt(
-        told.split_id, told.rows, told.bytes, schema, told.position, {"files": [plain(file) for file in told.files]}
-    )
+    details = details_of(told.files, told.rejected)
+    count = sum(file.rows for file in told.rejected)
+    return Receipt(told.split_id, told.rows, told.bytes, schema, told.position, details, count)
 
 
 def staged_in(dataset: Dataset, folders: Folders) -> Mapping[str, Receipt]:
@@ -72,30 +73,38 @@ def staged_in(dataset: Dataset, folders: Folders) -> Mapping[str, Receipt]:
     ]
     if not entries:
         return {}
-    there = sizes_of_files(dataset, folders)
+    there = sizes_of_files(dataset, folders.data, folders.quarantine)
     receipts = [decode_receipt(dataset.store.get(key), f"{dataset.store.url}/{key}") for key in entries]
     return {
         receipt.split_id: receipt
         for receipt in receipts
-        if all(there.get(file.key) == file.bytes for file in files_of(receipt, dataset.url))
+        if all(there.get(file.key) == file.bytes for files in files_of(receipt, dataset.url) for file in files)
     }
 
 
-def sizes_of_files(dataset: Dataset, folders: Folders) -> Mapping[str, int]:
-    """The files that are in the folder, and how long they are."""
-    return {dataset.key_of(info.key): info.size for info in dataset.store.list(join(dataset.prefix, folders.data))}
+def sizes_of_files(dataset: Dataset, *folders: str) -> Mapping[str, int]:
+    """The files that are in the folders, and how long they are."""
+    return {
+        dataset.key_of(info.key): info.size
+        for folder in folders
+        for info in dataset.store.list(join(dataset.prefix, folder))
+    }
 
 
-def plain(file: DataFile) -> dict[str, JsonValue]:
-    """A file as a receipt's details hold it."""
-    plain: dict[str, JsonValue] = msgspec.to_builtins(file)
-    return plain
+def details_of(files: Sequence[DataFile], rejected: Sequence[DataFile]) -> Mapping[str, JsonValue]:
+    """The files with rows, and those with rejected records, as a receipt tells of them."""
+    details: dict[str, JsonValue] = {"files": [msgspec.to_builtins(file) for file in files]}
+    return {**details, "rejected": [msgspec.to_builtins(file) for file in rejected]} if rejected else details
 
 
-def files_of(receipt: Receipt, subject: str) -> Sequence[DataFile]:
-    """The files that a receipt tells of."""
+def files_of(receipt: Receipt, subject: str) -> tuple[tuple[DataFile, ...], tuple[DataFile, ...]]:
+    """The files with rows, and those with rejected records, that a receipt tells of."""
+    told = receipt.details
     try:
-        return msgspec.convert(receipt.details.get("files"), tuple[DataFile, ...])
+        return (
+            msgspec.convert(told.get("files"), tuple[DataFile, ...]),
+            msgspec.convert(told.get("rejected", ()), tuple[DataFile, ...]),
+        )
     except ValueError as error:
         raise DatasetError(
             f"{subject}, split {receipt.split_id}", f"its receipt is not one of ours: {error}", "Run again."

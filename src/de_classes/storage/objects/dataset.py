@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from de_classes.errors import ConfigurationError, DatasetError
-from de_classes.storage.objects._folders import Folders
+from de_classes.storage.objects._folders import FOLDERS_OF_FILES, Folders
 from de_classes.storage.objects._keys import check_key, check_prefix, join
 from de_classes.storage.objects.log import CommitLog
 from de_classes.storage.objects.parquet import read_parquet
+from de_classes.utils.quarantine import REJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,15 @@ class Dataset:
 
         pyarrow.table(Dataset(LocalStore("lake"), "orders"))
 
-    What is read is the state of the last commit at that moment. Touches nothing until it is asked.
+    What is read is the state of the last commit at that moment, under the columns that it has then: files that were
+    written before a column came have nulls there, and those of a column that was narrower give it as it is now.
+    Touches nothing until it is asked.
+
+    An engine that reads the files of `data/` by itself does not see the log. It must unite their columns by name, as
+    DuckDB does with `read_parquet(..., union_by_name=true)` and Polars with `scan_parquet(...,
+    missing_columns="insert", cast_options=pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast"))`, and sees
+    what was replaced and not yet removed. Records that do not fit lie in `_quarantine/`, which a glob over `data/`
+    does not reach: `rejected()` reads them.
     """
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
@@ -72,8 +81,21 @@ class Dataset:
             for file in commit.files:
                 yield from self.read(file, _columns(newest), batch_bytes=batch_bytes)
 
+    def rejected(self, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
+        """The records of the last commit's state that do not fit, as `de_classes.utils.quarantine.REJECTED` has them.
+
+        They came with the commits that the rows came with, and go with them: a replacement drops the records of all
+        pipelines, as it drops the rows of all.
+        """
+        for commit in self.state(self._there()):
+            for file in commit.rejected:
+                yield from self.read(file, REJECTED, batch_bytes=batch_bytes)
+
     def read(self, file: DataFile, schema: pa.Schema, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
-        """The rows of one file. Raises DatasetError or CountMismatch if it is not what the log says."""
+        """The rows of one file, under the schema of its commit or of a later one that it has grown into.
+
+        Raises DatasetError or CountMismatch if the file is not what the log says.
+        """
         return read_parquet(
             self.store,
             join(self.prefix, file.key),
@@ -99,18 +121,20 @@ class Dataset:
         if newest is None:
             return Vacuumed(0, 0)
         first = self._first_kept(newest, datetime.now(UTC) - timedelta(seconds=keep_seconds))
-        kept = {file.key for commit in self._with_last(first, newest) for file in commit.files}
+        kept = {file.key for commit in self._with_last(first, newest) for file in (*commit.files, *commit.rejected)}
         open_folders = [Folders(name, progress.epoch) for name, progress in newest.pipelines.items()]
         known = {folders.owner for folders in open_folders}
         gone = [
             info
-            for info in self.store.list(join(self.prefix, "data"))
+            for folder in FOLDERS_OF_FILES
+            for info in self.store.list(join(self.prefix, folder))
             if (key := self.key_of(info.key)) not in kept
             and Folders.owner_of(key) in known
             and not any(folders.holds(key) for folders in open_folders)
         ]
         self.store.delete(*[info.key for info in gone])
-        self.store.sweep(join(self.prefix, "data"))
+        for folder in FOLDERS_OF_FILES:
+            self.store.sweep(join(self.prefix, folder))
         return Vacuumed(len(gone), sum(info.size for info in gone))
 
     def _first_kept(self, newest: Commit, cutoff: datetime) -> int:

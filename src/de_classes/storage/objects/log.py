@@ -4,10 +4,12 @@ A dataset is a folder::
 
     orders/_commits/00000000000000000001.json      one object per commit, created by a conditional put
     orders/data/3f0c52a1b9de-0000000000/*.parquet  the files that commits list, by pipeline and epoch
+    orders/_quarantine/3f0c52a1b9de-0000000000/*   those with the records that do not fit
     orders/_staged/3f0c52a1b9de-0000000001/*.json  what loads that are under way have written completely
 
 The entry with the highest number tells, alone, the position and epoch of every pipeline, the schema, and at which
-number the present state began. The files of the present state are those listed from there on.
+number the present state began. The files of the present state are those listed from there on. Each keeps the columns
+that it was written with; where the dataset's have grown since, it is read under the schema of the newest entry.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import msgspec
 import pyarrow as pa
 
 from de_classes.contracts import Mode  # noqa: TC001 -- msgspec looks annotations up
-from de_classes.errors import DatasetError, ObjectExists, ObjectNotFound, SchemaMismatch, StoreError
+from de_classes.errors import DatasetError, ObjectExists, ObjectNotFound, StoreError
 from de_classes.storage.objects._keys import join
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ __all__ = [
     "decode_schema",
     "encode",
     "encode_schema",
-    "united",
 ]
 
 _FORMAT = 1
@@ -91,9 +92,17 @@ class Commit:
     rows: int
     """Rows of the whole dataset with this commit."""
     schema: pa.Schema | None
+    """The columns of the whole dataset with this commit; a file may have fewer, and narrower ones."""
     primary_key: tuple[str, ...] = ()
     files: tuple[DataFile, ...] = ()
     pipelines: Mapping[str, Progress] = field(default_factory=dict)
+    rejected: tuple[DataFile, ...] = ()
+    """The files of this commit with records that do not fit, as `de_classes.utils.quarantine.REJECTED` has them."""
+
+    @property
+    def rejected_records(self) -> int:
+        """How many records went to quarantine with this commit."""
+        return sum(file.rows for file in self.rejected)
 
 
 Build: TypeAlias = Callable[["Commit | None"], Commit]
@@ -201,42 +210,6 @@ class CommitLog:
         return f"{self._store.url}/{self._key(number)}"
 
 
-def united(known: pa.Schema | None, coming: pa.Schema | None, subject: str) -> pa.Schema | None:
-    """The schema that holds both: the known one, with a column nullable if it is so in either.
-
-    Order does not matter, nor does metadata: of a column's, what both say stays.
-
-    Raises:
-        SchemaMismatch: they do not have the same columns of the same types; names every difference.
-
-    """
-    if known is None or coming is None:
-        return known if coming is None else coming
-    wrong = [f"column {name} is missing" for name in known.names if name not in coming.names]
-    wrong += [
-        f"column {new.name} ({new.type}) is new"
-        if new.name not in known.names
-        else f"column {new.name} is {new.type}, not {known.field(new.name).type}"
-        for new in coming
-        if new.name not in known.names or new.type != known.field(new.name).type
-    ]
-    if wrong:
-        raise SchemaMismatch(
-            subject,
-            "; ".join(wrong),
-            "Select, rename or cast to the columns that are there, or load with mode replace.",
-            differences=tuple(wrong),
-        )
-    fields = [_either(old, coming.field(old.name)) for old in known]
-    return pa.schema(fields).with_metadata(known.metadata)
-
-
-def _either(old: pa.Field[Any], new: pa.Field[Any]) -> pa.Field[Any]:
-    """The field of both: what is told of only one, such as the precision it had where it came from, holds no more."""
-    told: dict[bytes | str, bytes | str] = dict((old.metadata or {}).items() & (new.metadata or {}).items())
-    return old.with_nullable(old.nullable or new.nullable).with_metadata(told)
-
-
 def encode_schema(schema: pa.Schema | None) -> str | None:
     """A schema with all its metadata as text: base64 of Arrow's IPC form."""
     return None if schema is None else base64.b64encode(schema.serialize()).decode()
@@ -267,7 +240,7 @@ class _File(msgspec.Struct, frozen=True, omit_defaults=True):
     values: str | None = None
 
 
-class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     format: int
     number: int
     id: str
@@ -281,6 +254,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     primary_key: tuple[str, ...]
     files: tuple[_File, ...]
     pipelines: dict[str, _Progress]
+    rejected: tuple[_File, ...] = ()
 
 
 def encode(commit: Commit) -> bytes:
@@ -297,11 +271,12 @@ def encode(commit: Commit) -> bytes:
             rows=commit.rows,
             schema_=encode_schema(commit.schema),
             primary_key=commit.primary_key,
-            files=tuple(_File(f.key, f.rows, f.bytes, f.memory, f.checksum, f.values) for f in commit.files),
+            files=tuple(map(_entry_of, commit.files)),
             pipelines={
                 name: _Progress(dict(p.position) if p.position is not None else None, p.epoch, p.commit)
                 for name, p in commit.pipelines.items()
             },
+            rejected=tuple(map(_entry_of, commit.rejected)),
         )
     )
 
@@ -329,9 +304,18 @@ def decode(data: bytes, where: str) -> Commit:
         rows=entry.rows,
         schema=schema,
         primary_key=entry.primary_key,
-        files=tuple(DataFile(f.key, f.rows, f.bytes, f.memory, f.checksum, f.values) for f in entry.files),
+        files=tuple(map(_file_of, entry.files)),
         pipelines={name: Progress(p.position, p.epoch, p.commit) for name, p in entry.pipelines.items()},
+        rejected=tuple(map(_file_of, entry.rejected)),
     )
+
+
+def _entry_of(file: DataFile) -> _File:
+    return _File(file.key, file.rows, file.bytes, file.memory, file.checksum, file.values)
+
+
+def _file_of(entry: _File) -> DataFile:
+    return DataFile(entry.key, entry.rows, entry.bytes, entry.memory, entry.checksum, entry.values)
 
 
 def _check(entry: _Entry) -> None:
@@ -340,7 +324,8 @@ def _check(entry: _Entry) -> None:
     if not 1 <= entry.base <= entry.number or not entry.id or entry.at.tzinfo is None:
         raise ValueError("its number, base, id or time cannot be")
     if any(
-        min(f.rows, f.bytes, f.memory) < 0 or f.key.startswith("/") or ".." in f.key.split("/") for f in entry.files
+        min(f.rows, f.bytes, f.memory) < 0 or f.key.startswith("/") or ".." in f.key.split("/")
+        for f in (*entry.files, *entry.rejected)
     ):
         raise ValueError("a file in it cannot be")
     if any(p.epoch < 1 or not 1 <= p.commit <= entry.number for p in entry.pipelines.values()):

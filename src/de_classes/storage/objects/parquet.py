@@ -6,7 +6,7 @@ import hashlib
 import io
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,10 +18,10 @@ from de_classes.errors import (
     ObjectNotFound,
     SchemaMismatch,
     StoreError,
-    UnknownType,
-    ValueNotHeld,
 )
 from de_classes.storage.objects._errors import BeyondEnd
+from de_classes.storage.objects._storable import as_asked, refuse_cut_dates, storable, storing, taking
+from de_classes.utils.schemas import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -70,8 +70,9 @@ def write_parquet(
 ) -> list[WrittenFile]:
     """Write the batches to as many files as their size asks for; no rows, no file.
 
-    `name` gives the key of each file. All metadata of the schema and its fields travels along. When anything fails, all
-    the files are removed again.
+    `name` gives the key of each file. All metadata of the schema and its fields travels along. A column of nulls, and
+    lists that were empty so far, are kept as such; so are structs without fields, in a way that only `read_parquet`
+    takes back. When anything fails, all the files are removed again.
 
     Raises:
         SchemaMismatch: the batches do not have one schema, or have two columns of one name.
@@ -98,8 +99,10 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
 ) -> Iterator[pa.RecordBatch]:
     """Read a file in batches of about `batch_bytes`, with the columns, order and metadata of `schema`.
 
+    The file may have been written before the columns grew: those that it lacks are null, narrower ones get wider.
+
     Raises:
-        DatasetError: the file is gone, is no Parquet, is shorter than `size`, or does not have the columns.
+        DatasetError: the file is gone, is no Parquet, is shorter than `size`, or lacks a column that must not be null.
         CountMismatch: it does not have `rows` rows.
 
     """
@@ -112,7 +115,7 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
             step = _rows_per_batch(metadata.row_group(group), memory / max(rows, 1), batch_bytes)
             for batch in file.iter_batches(step, row_groups=[group]):
                 read += batch.num_rows
-                yield _as(batch, schema, f"{store.url}/{key}")
+                yield as_asked(batch, schema, f"{store.url}/{key}")
     _count(store, key, "it gave", read, rows)
 
 
@@ -121,23 +124,25 @@ def _row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Tab
     kept: list[pa.RecordBatch] = []
     size = 0
     schema: pa.Schema | None = None
+    stored: pa.Schema | None = None
     for batch in batches:
-        if schema is None:
+        if schema is None or stored is None:
             schema = _distinct(batch.schema)
+            stored = storable(schema)
         elif not batch.schema.equals(schema):
             raise SchemaMismatch(
                 "a split's batches", "they do not have one schema", "Give every batch of a stream the same columns."
             )
         for field, column in zip(schema, batch.columns, strict=True):
-            _refuse_cut_dates(column, field.name)
-        for piece in _pieces(batch, most):
+            refuse_cut_dates(column, field.name)
+        for piece in _pieces(fitted(batch, stored), most):
             kept.append(piece)
             size += piece.nbytes
             if size >= most:
                 size = 0
-                yield _emptied(kept, schema)
+                yield _emptied(kept, stored)
     if kept:
-        yield _emptied(kept, schema)
+        yield _emptied(kept, stored)
 
 
 def _emptied(kept: list[pa.RecordBatch], schema: pa.Schema | None) -> pa.Table:
@@ -154,23 +159,6 @@ def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
             yield batch.slice(start, step)
 
 
-def _refuse_cut_dates(values: Any, column: str) -> None:
-    """Refuse dates with a time of day, which date64 lets through and Parquet cuts off."""
-    if pa.types.is_struct(values.type) or pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        inner = [values.flatten()] if not pa.types.is_struct(values.type) else values.flatten()
-        for child in inner:
-            _refuse_cut_dates(child, column)
-    elif pa.types.is_date64(values.type) and not values.equals(values.cast(pa.date32(), safe=False).cast(pa.date64())):
-        raise ValueNotHeld(
-            f"column {column!r}",
-            "it has dates with a time of day, which Parquet would cut off",
-            "Cast it to timestamp('ms').",
-            table=None,
-            column=column,
-            row=None,
-        )
-
-
 def _distinct(schema: pa.Schema) -> pa.Schema:
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
@@ -182,14 +170,13 @@ def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> W
     rows = memory = 0
     with store.open_writer(key) as sink:
         hashed = _Hashed(sink)
-        with _storable(groups.schema, store, key):
-            _refuse_unreadable(groups.schema)
+        with storing(groups.schema, f"{store.url}/{key}"):
             writer = pq.ParquetWriter(
                 pa.PythonFile(hashed, mode="w"), groups.schema, compression=_COMPRESSION, write_page_checksum=True
             )
         with _ended(writer, hashed):
             while not rows or (sink.tell() < target and groups.more()):
-                with _taken(store, key):
+                with taking(f"{store.url}/{key}"):
                     added, size = groups.write_next(writer)
                 rows, memory = rows + added, memory + size
     file = WrittenFile(key, rows, sink.info.size, memory, f"sha256:{hashed.digest()}")
@@ -288,28 +275,6 @@ def _rows_per_batch(group: pq.RowGroupMetaData, row_bytes: float, batch_bytes: i
     return max(1, min(_MOST_ROWS, int(batch_bytes / row_bytes)))
 
 
-def _as(batch: pa.RecordBatch, schema: pa.Schema, where: str) -> pa.RecordBatch:
-    """The batch with exactly these columns: Parquet does not keep the order of other files, nor each unit of time."""
-    missing = [name for name in schema.names if name not in batch.schema.names]
-    if missing:
-        raise DatasetError(where, f"the file has no column {', '.join(missing)}", "Restore the file as it was written.")
-    columns = [batch.column(field.name) for field in schema]
-    return pa.RecordBatch.from_arrays(
-        [
-            column if column.type == field.type else _cast(column, field.type)
-            for column, field in zip(columns, schema, strict=True)
-        ],
-        schema=schema,
-    )
-
-
-def _cast(column: Any, kind: Any) -> Any:
-    """The column in the type that was written, where the file has it in a plainer one."""
-    if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(column.type):
-        column = column.cast(kind.value_type).dictionary_encode()
-    return column.cast(kind)
-
-
 def _count(store: ObjectStore, key: str, told: str, rows: int, expected: int) -> None:
     if rows != expected:
         raise CountMismatch(
@@ -329,50 +294,3 @@ def _readable(store: ObjectStore, key: str) -> Iterator[None]:
         raise DatasetError(
             f"{store.url}/{key}", "the file is no Parquet that can be read", "Restore the file as it was written."
         ) from error
-
-
-@contextmanager
-def _storable(schema: pa.Schema, store: ObjectStore, key: str) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        told = ", ".join(f"{field.name} ({field.type})" for field in schema if not _parquet_holds(field)) or "a column"
-        raise UnknownType(
-            f"{store.url}/{key}",
-            f"Parquet cannot hold {told}",
-            "Cast it to another type, or leave it out.",
-            column=told,
-        ) from error
-
-
-@contextmanager
-def _taken(store: ObjectStore, key: str) -> Iterator[None]:
-    """Tell of values that Parquet's writer does not take."""
-    try:
-        yield
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ValueNotHeld(
-            f"{store.url}/{key}",
-            f"Parquet does not take the values: {str(error).splitlines()[0]}",
-            "Cast the column to another type, or mend or leave out such values.",
-            table=None,
-            column=None,
-            row=None,
-        ) from error
-
-
-def _parquet_holds(field: pa.Field[Any]) -> bool:
-    try:
-        _refuse_unreadable(pa.schema([field]))
-    except pa.ArrowException:
-        return False
-    return True
-
-
-def _refuse_unreadable(schema: pa.Schema) -> None:
-    """Write and read a null of each type: some types Parquet takes, and gives back in one that has no way back."""
-    for field in schema:
-        sink = pa.BufferOutputStream()
-        nullable = field.with_nullable(nullable=True)
-        pq.write_table(pa.table([pa.nulls(1, field.type)], schema=pa.schema([nullable])), sink)
-        _cast(pq.read_table(pa.BufferReader(sink.getvalue())).column(0).combine_chunks(), field.type)

@@ -32,6 +32,10 @@ class DatasetSource:
     (the dataset was removed and made anew), what was read before does not exist any more: the plan is then `anew`, with
     the whole present state from the last replacement on, which pipelines load with the mode replace only.
 
+    All splits of a plan come under the dataset's columns as they are when it is planned, whatever their files were
+    written with. A position stays good when the columns grow; what was read before is not given again with the new
+    ones, in which its rows are null.
+
     Args:
         store: where the datasets are.
         prefix: the folder of the datasets' folders.
@@ -76,7 +80,7 @@ class DatasetSource:
         commits = dataset.state(newest) if later is None else later
         schema = newest.schema if newest.schema is not None else pa.schema([])
         splits: list[Split] = [
-            DatasetSplit(dataset, tuple(file for _, file in files), schema, self._batch_bytes, _named(files))
+            DatasetSplit(dataset, tuple(file for _, file in files), schema, self._batch_bytes, _named(files, schema))
             for files in _grouped(listed(commits), self._split_bytes)
         ]
         anew = since is not None and later is None
@@ -96,7 +100,7 @@ class DatasetSplit:
     schema: pa.Schema
     batch_bytes: int
     id: str
-    """Names the files by their commits' ids and their own keys."""
+    """Names the files by their commits' ids and their own keys, and the columns where these have grown since."""
 
     def read(self) -> Iterator[Batch]:
         """The rows of the files, in order."""
@@ -119,9 +123,17 @@ def _grouped(files: Iterable[tuple[Commit, DataFile]], most: int) -> Iterator[Se
         yield group
 
 
-def _named(files: Sequence[tuple[Commit, DataFile]]) -> str:
+def _named(files: Sequence[tuple[Commit, DataFile]], schema: pa.Schema) -> str:
     content = "\n".join(f"{commit.id} {file.key}" for commit, file in files)
+    last = files[-1][0].schema
+    if last is None or _types(last) != _types(schema):
+        content += f"\n{_types(schema)}"
     return f"commit-{files[0][0].number}-{hashlib.sha256(content.encode()).hexdigest()[:20]}"
+
+
+def _types(schema: pa.Schema) -> list[tuple[str, str]]:
+    """What rows depend on: metadata, and whether a column may be null, are no part of it."""
+    return [(field.name, str(field.type)) for field in schema]
 
 
 def _taken(since: Mapping[str, Any], url: str) -> tuple[int, str]:

@@ -25,8 +25,17 @@ from de_classes.storage.objects import (
     ObjectStore,
     open_store,
 )
-from de_classes.testing.contract import DestinationContract, ReadBack, SourceContract
-from tests.unit.storage.objects.datasets import ORDERS, DatasetBehaviour, leftovers, loaded, some, taken, written
+from de_classes.testing.contract import DestinationContract, ReadBack, ReadQuarantine, SourceContract
+from tests.unit.storage.objects.datasets import (
+    ORDERS,
+    DatasetBehaviour,
+    leftovers,
+    loaded,
+    rejected_of,
+    some,
+    taken,
+    written,
+)
 from tests.unit.storage.objects.verbs import keys
 
 if TYPE_CHECKING:
@@ -58,6 +67,14 @@ class TestDestinationContractOnS3(DestinationContract):
             return None if dataset.log.newest() is None else pa.table(dataset)
 
         return read
+
+    @pytest.fixture
+    def evolving(self, s3_store: ObjectStore) -> Destination:
+        return DatasetDestination(s3_store, "lake", schema_changes="evolve")
+
+    @pytest.fixture
+    def read_quarantine(self, s3_store: ObjectStore) -> ReadQuarantine:
+        return lambda name: rejected_of(Dataset(s3_store, f"lake/{name}"))
 
     @pytest.fixture
     def leftovers(self, s3_store: ObjectStore) -> Callable[[], Sequence[str]]:

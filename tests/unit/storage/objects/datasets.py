@@ -12,6 +12,7 @@ import pytest
 from de_classes.contracts import Batch, Mode, Position, Receipt, Stream
 from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, Overtaken, SchemaMismatch
 from de_classes.storage.objects import Dataset, DatasetDestination, DatasetLoad, DatasetSource, Vacuumed
+from de_classes.utils.quarantine import REJECTED
 from tests.unit.storage.objects.verbs import keys
 
 if TYPE_CHECKING:
@@ -51,8 +52,14 @@ def leftovers(store: ObjectStore) -> Sequence[str]:
     """What is in the dataset and neither a commit nor listed by one."""
     log = Dataset(store, "lake/orders").log
     newest = log.newest()
-    kept = {f"lake/orders/{f.key}" for entry in log.between(1, newest.number if newest else 0) for f in entry.files}
+    entries = log.between(1, newest.number if newest else 0)
+    kept = {f"lake/orders/{file.key}" for entry in entries for file in (*entry.files, *entry.rejected)}
     return [key for key in keys(store) if key not in kept and not key.startswith("lake/orders/_commits/")]
+
+
+def rejected_of(dataset: Dataset) -> pa.Table:
+    batches = dataset.rejected() if dataset.log.newest() is not None else []
+    return pa.Table.from_batches(batches, REJECTED)
 
 
 def data_files(store: ObjectStore) -> Sequence[str]:

@@ -10,8 +10,8 @@ import pytest
 from de_classes.contracts import Batch, Destination, Mode, Source, Stream
 from de_classes.errors import ConfigurationError, DatasetError, Overtaken, StoreError
 from de_classes.storage.objects import Dataset, DatasetDestination, DatasetSource, LocalStore, MemoryStore, ObjectStore
-from de_classes.testing.contract import DestinationContract, ReadBack, SourceContract
-from tests.unit.storage.objects.datasets import ORDERS, DatasetBehaviour, leftovers, loaded, some, written
+from de_classes.testing.contract import DestinationContract, ReadBack, ReadQuarantine, SourceContract
+from tests.unit.storage.objects.datasets import ORDERS, DatasetBehaviour, leftovers, loaded, rejected_of, some, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -123,6 +123,14 @@ class ContractOfDestinations(DestinationContract):
             return None if dataset.log.newest() is None else pa.table(dataset)
 
         return read
+
+    @pytest.fixture
+    def evolving(self, store: ObjectStore) -> Destination:
+        return DatasetDestination(store, "lake", schema_changes="evolve")
+
+    @pytest.fixture
+    def read_quarantine(self, store: ObjectStore) -> ReadQuarantine:
+        return lambda name: rejected_of(Dataset(store, f"lake/{name}"))
 
     @pytest.fixture
     def leftovers(self, store: ObjectStore) -> Callable[[], Sequence[str]]:

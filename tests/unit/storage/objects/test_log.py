@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from de_classes.contracts import Mode
-from de_classes.errors import DatasetError, SchemaMismatch
+from de_classes.errors import DatasetError
 from de_classes.storage.objects import LocalStore, MemoryStore, ObjectStore
-from de_classes.storage.objects.log import Commit, CommitLog, DataFile, Progress, decode, encode, united
+from de_classes.storage.objects.log import Commit, CommitLog, DataFile, Progress, decode, encode
 from tests.unit.storage.objects.verbs import keys
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def commit(number: int, pipeline: str = "p", **other: Any) -> Commit:
         "rows": number,
         "schema": SCHEMA,
         "files": (DataFile(f"data/{number}.parquet", 1, 100, 10, "sha256:00"),),
+        "rejected": (DataFile(f"_quarantine/{number}.parquet", 2, 200, 20, "sha256:01"),),
         "pipelines": {pipeline: Progress({"at": number}, number, number)},
     }
     return Commit(**{**told, **other})
@@ -74,6 +75,15 @@ def test_a_dataset_may_have_no_columns_yet() -> None:
     assert decode(encode(commit(1, schema=None, files=())), "somewhere").schema is None
 
 
+def test_entries_without_rejected_records_say_nothing_of_them() -> None:
+    """An entry is as it was before there was a quarantine, and such entries are read as before."""
+    entry = json.loads(encode(commit(1, rejected=())))
+    assert "rejected" not in entry
+    back = decode(json.dumps(entry).encode(), "somewhere")
+    assert (back.rejected, back.rejected_records) == ((), 0)
+    assert commit(1).rejected_records == 2
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_error_that_names_the_object(data: bytes) -> None:
     """What is no commit is a DatasetError that says where, whatever it is."""
@@ -95,6 +105,7 @@ def test_any_bytes_are_an_error_that_names_the_object(data: bytes) -> None:
         {"rows": "many"},
         {"files": [{"key": "../other.parquet", "rows": 1, "bytes": 1, "memory": 1, "checksum": ""}]},
         {"files": [{"key": "a", "rows": -1, "bytes": 1, "memory": 1, "checksum": ""}]},
+        {"rejected": [{"key": "/a", "rows": 1, "bytes": 1, "memory": 1, "checksum": ""}]},
         {"pipelines": {"p": {"position": [], "epoch": 1, "commit": 1}}},
         {"pipelines": {"p": {"position": None, "epoch": 0, "commit": 1}}},
         {"pipelines": {"p": {"position": None, "epoch": 1, "commit": 3}}},
@@ -104,33 +115,6 @@ def test_impossible_commits_are_refused(change: dict[str, Any]) -> None:
     """Each field is checked; one that cannot be is told."""
     with pytest.raises(DatasetError, match="no commit"):
         decode(json.dumps({**json.loads(encode(commit(2))), **change}).encode(), "somewhere")
-
-
-def test_schemas_are_united() -> None:
-    """Order and metadata do not matter; a column becomes nullable if either is; of its metadata stays what both say."""
-    coming = pa.schema([pa.field("tags", pa.list_(pa.string())), pa.field("id", pa.int64())])
-    both = united(SCHEMA, coming, "orders")
-    assert both is not None
-    assert both.field("id").nullable
-    assert not both.field("id").metadata
-    assert united(SCHEMA, SCHEMA, "orders") == SCHEMA
-    same = united(SCHEMA, SCHEMA, "orders")
-    assert same is not None
-    assert same.field("id").metadata == {b"de_classes.postgres_type": b"bigint"}
-    assert both.metadata == SCHEMA.metadata
-    assert both.names == SCHEMA.names
-    assert united(None, coming, "orders") == coming
-    assert united(SCHEMA, None, "orders") == SCHEMA
-
-
-def test_all_differences_are_told() -> None:
-    """A mismatch names the missing, the new and the changed columns, all of them."""
-    coming = pa.schema([pa.field("id", pa.int32()), pa.field("new", pa.string()), pa.field("newer", pa.bool_())])
-    with pytest.raises(SchemaMismatch) as caught:
-        united(SCHEMA, coming, "orders")
-    assert len(caught.value.differences) == 4
-    for part in ("id is int32, not int64", "tags is missing", "new (string) is new", "newer (bool) is new"):
-        assert part in str(caught.value)
 
 
 def following(pipeline: str) -> Any:

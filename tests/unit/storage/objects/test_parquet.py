@@ -264,12 +264,12 @@ def test_a_damaged_file_is_told_as_such(damage: bytes, tmp_path: Path) -> None:
 
 
 def test_a_missing_column_is_told() -> None:
-    """A file without a column of the dataset is not filled up with nulls."""
+    """A file without a column that must not be null is not filled up with nulls."""
     batch = pa.record_batch({"n": [1]})
     store = MemoryStore()
     (file,) = write_parquet(store, [batch], numbered(), SIZES)
     with pytest.raises(DatasetError, match="no column m"):
-        read_back(store, file, pa.schema([("n", pa.int64()), ("m", pa.int64())]))
+        read_back(store, file, pa.schema([("n", pa.int64()), pa.field("m", pa.int64(), nullable=False)]))
 
 
 def test_sizes_are_checked() -> None:
