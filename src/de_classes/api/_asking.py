@@ -13,19 +13,50 @@ from urllib.parse import urljoin
 from de_classes.configs.secrets import Secret
 from de_classes.errors import InvalidAnswer
 
+from ._templates import path_of, text_of
 from .pages import taken_apart
-from .paging import ChecksAnswers, KnowsAhead, Page, dig, placed
+from .paging import ChecksAnswers, KnowsAhead, Page, is_jsonpath, listed, placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from .messages import Response
+    from ._templates import Value
+    from .messages import Param, Response
     from .paging import Ask, PageState
     from .source import Api, Resource
     from .watermark import Watermark
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "Question", "asking_since"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a resource, besides the page: its path and parameters, filled, and what says from when on."""
+
+    path: str
+    params: Mapping[str, Param]
+    since: Mapping[str, str | int]
+
+    @classmethod
+    def of(cls, resource: Resource, values: Mapping[str, Value], since: Mapping[str, str | int]) -> Question:
+        """The question with these values in its templates, besides the resource's own.
+
+        Raises:
+            ValueError: a value cannot be filled in.
+
+        """
+        filled = {**resource.path_params, **values}
+        params = {
+            name: text_of(value, filled) if isinstance(value, str) else value for name, value in resource.params.items()
+        }
+        return cls(path_of(resource.path, filled), params, since)
+
+
+def asking_since(client: Api, resource: Resource, watermark: Watermark) -> Asking:
+    """Asks for what is newer than a watermark."""
+    since = {} if resource.incremental is None else resource.incremental.asked(watermark)
+    return Asking(client, resource, Question.of(resource, {}, since))
 
 
 @dataclass
@@ -34,7 +65,7 @@ class Asking:
 
     client: Api
     resource: Resource
-    watermark: Watermark
+    question: Question
     early: deque[tuple[Ask, Future[Response]]] = field(default_factory=deque)
     workers: ThreadPoolExecutor | None = None
 
@@ -78,21 +109,20 @@ class Asking:
             self.early.popleft()[1].cancel()
 
     def _answer(self, ask: Ask) -> Response:
-        resource, incremental = self.resource, self.resource.incremental
+        question, template = self.question, self.resource.body
         if ask.link is not None:
             # A link is kept without what is secret in it.
-            secret = {name: value for name, value in resource.params.items() if isinstance(value, Secret)}
+            secret = {name: value for name, value in question.params.items() if isinstance(value, Secret)}
             return self.client.request("GET", urljoin(self.client.base_url, ask.link), params=secret)
-        since = incremental.asked(self.watermark) if incremental is not None else {}
-        if ask.body is None and resource.body is None:
-            return self.client.request("GET", resource.path, params={**resource.params, **ask.params, **since})
-        body = placed(resource.body or {}, {**(ask.body or {}), **since})
-        params = {**resource.params, **ask.params}
-        return self.client.request("POST", resource.path, params=params, json=body, repeatable=True)
+        params = {**question.params, **ask.params}
+        if ask.body is None and template is None:
+            return self.client.request("GET", question.path, params={**params, **question.since})
+        body = placed(template or {}, {**(ask.body or {}), **question.since})
+        return self.client.request("POST", question.path, params=params, json=body, repeatable=True)
 
     def _read(self, response: Response) -> Page:
         where = self.resource.records_at
-        parts = taken_apart(response.body, where, response.url)
+        parts = None if is_jsonpath(where) else taken_apart(response.body, where, response.url)
         self._check(response, parts[0] if parts is not None else None)
         answer, records = parts or _decoded(response, where)
         return Page(response.url, answer, records, tuple(response.request.secrets()), response.headers)
@@ -107,7 +137,7 @@ class Asking:
 def _decoded(response: Response, where: str) -> tuple[Any, list[Any]]:
     """The answer as objects, and the list in it; tells why an answer could not be taken apart."""
     answer = response.json(exact=True)
-    records = dig(answer, where) if where else answer
+    records = listed(answer, where) if where else answer
     if not isinstance(records, list):
         raise InvalidAnswer(
             response.request.name,

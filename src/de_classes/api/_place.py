@@ -11,6 +11,7 @@ from de_classes.errors import ConfigurationError
 if TYPE_CHECKING:
     from de_classes.contracts import JsonValue, Position
 
+    from .incremental import Incremental
     from .paging import PageState
     from .source import Resource
     from .watermark import Watermark
@@ -37,23 +38,37 @@ class Place:
             return cls(resource.paging.start(), start, start)
         columns = position.get("columns")
         told = set(position) - {"columns"}
-        if told - {"watermark", "high", "page", "finished"} or not told or not isinstance(columns, Mapping | None):
+        if (
+            told - {"watermark", "high", "page", "finished", "end"}
+            or not told
+            or not isinstance(columns, Mapping | None)
+        ):
             raise _foreign(resource, position)
         if position.get("finished"):
             if incremental:
                 raise _foreign(resource, position)
             return None
         page = position.get("page")
-        watermark, high = position.get("watermark"), position.get("high")
+        watermark, high, end = position.get("watermark"), position.get("high"), position.get("end")
         if not isinstance(page, Mapping | None) or not isinstance(watermark, str | int | None):
             raise _foreign(resource, position)
         if page is None:
-            if incremental is None:
+            if incremental is None or not isinstance(end, str | int | None):
                 raise _foreign(resource, position)
+            if _at_end(incremental, watermark, end):
+                return None
             return cls(resource.paging.start(), watermark, watermark, columns)
         if not isinstance(high, str | int | None):
             raise _foreign(resource, position)
         return cls(page, watermark, high, columns)
+
+    def repeats(self, resource: Resource) -> bool:
+        """Whether a walk from here may give rows that an earlier walk gave."""
+        incremental = resource.incremental
+        if incremental is None or not incremental.repeats or self.watermark is None:
+            return False
+        # In the middle of the first walk the watermark is what it began with.
+        return self.watermark != incremental.start or self.page == resource.paging.start()
 
     def position(self, resource: Resource, following: PageState | None) -> Position:
         """The position once the page of this place has been given."""
@@ -61,8 +76,17 @@ class Place:
         if resource.incremental is None:
             return {"finished": True} if following is None else {"page": following, **columns}
         if following is None:
-            return {"watermark": self.high, **columns}
+            end = resource.incremental.end
+            return {"watermark": self.high, **({} if end is None else {"end": end}), **columns}
         return {"watermark": self.watermark, "high": self.high, "page": following, **columns}
+
+
+def _at_end(incremental: Incremental, watermark: Watermark, end: Watermark) -> bool:
+    try:
+        return incremental.ended(watermark, end)
+    except ValueError as error:
+        fact = f"does not compare with the watermark {watermark!r} in the position: {error}"
+    raise ConfigurationError(f"end={incremental.end!r}", fact, "Give an end of the kind that the field holds.")
 
 
 def _foreign(resource: Resource, position: Position) -> ConfigurationError:

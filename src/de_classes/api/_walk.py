@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -12,11 +11,10 @@ from de_classes.contracts import Batch
 from de_classes.errors import InvalidAnswer
 from de_classes.utils.faults import reach
 
-from ._asking import Asking
+from ._asking import asking_since
 from ._converting import Converter
+from ._fields import values_of
 from .columns import schema_of
-from .pages import Records
-from .paging import dig
 from .records import infer_schema
 from .watermark import highest
 
@@ -52,7 +50,7 @@ class Walk:
 
         """
         place, converter = self.place, self._known()
-        with Asking(self.client, self.resource, place.watermark).opened() as asking:
+        with asking_since(self.client, self.resource, place.watermark).opened() as asking:
             while True:
                 page = asking.page(place.page)
                 high = self._highest(place.high, page)
@@ -84,25 +82,16 @@ class Walk:
         incremental = self.resource.incremental
         if incremental is None or not page.records:
             return high
+        values = values_of(
+            page, incremental.field, "which the next run would ask by", "Correct Incremental(field=...)."
+        )
         try:
-            return highest(high, _values_of(page, incremental.field))
+            high = highest(high, values)
+            beyond = incremental.beyond_end(high)
         except ValueError as error:
             fact = f"{incremental.field!r} cannot be a watermark: {error}"
-        raise InvalidAnswer(page.url, fact, "Correct Incremental(field=...).")
-
-
-def _values_of(page: Page, path: str) -> list[Any]:
-    """The values of a field, at a dotted path in each record."""
-    values = page.records.field(path) if isinstance(page.records, Records) else None
-    if values is not None:
-        return values
-    *parents, name = path.split(".")
-    owners = [dig(record, ".".join(parents)) if parents else record for record in page.records]
-    lacking = [n for n, owner in enumerate(owners) if not isinstance(owner, Mapping) or name not in owner]
-    if lacking:
-        raise InvalidAnswer(
-            page.url,
-            f"record {lacking[0]} (counted from 0) has no {path!r}, which the next run would ask by",
-            "Correct Incremental(field=...).",
-        )
-    return [owner[name] for owner in owners]
+            raise InvalidAnswer(page.url, fact, "Correct Incremental(field=...).") from None
+        if beyond:
+            fact = f"a record has {high!r} as {incremental.field!r}, and up to {incremental.end!r} was asked for"
+            raise InvalidAnswer(page.url, fact, "Correct Incremental(end_param=...) to what the API knows.")
+        return high

@@ -141,7 +141,7 @@ class Incremental:
                 else overlap
             )
             less = _DOWN.subtract(Decimal(number), Decimal(amount))
-            return int(less.to_integral_value(ROUND_FLOOR)) if isinstance(watermark, int) else f"{less:f}"
+            return int(less.to_integral_value(ROUND_FLOOR)) if isinstance(watermark, int) else f"{less.normalize(_DOWN):f}"
         if not isinstance(overlap, timedelta):
             raise ValueError("a number cannot be taken off it; give overlap=timedelta(...)")  # noqa: TRY004 -- it is the watermark's value that does not suit
         moment = moment_of(str(watermark)) - overlap

@@ -10,11 +10,12 @@ import pyarrow as pa
 from de_classes.contracts import Stream
 from de_classes.errors import ConfigurationError
 
-from .paging import SinglePage, warn_if_pages_shift
+from ._templates import names_in, path_of, text_of
+from .paging import SinglePage, check_selectors, warn_if_pages_shift
 from .records import RecordConverter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from de_classes.utils.schemas import SchemaChanges
 
@@ -37,8 +38,10 @@ class Resource:
 
     name: str
     path: str
+    """May hold names in braces, as may texts in `params`: `/shops/{shop}/orders`, filled from `path_params` with values
+    that stay within their segment. A brace that is meant is doubled."""
     records_at: str = "items"
-    """A dotted path to the list in an answer; an empty one where the answer is the list."""
+    """A selector of the list in an answer (see `paging.dotted`); an empty one where the answer is the list."""
     paging: Paging = field(default_factory=SinglePage)
     primary_key: tuple[str, ...] = ()
     schema: pa.Schema | None = None
@@ -63,6 +66,8 @@ class Resource:
     timestamps: bool = False
     """Whether an inferred column of texts holds timestamps (of microseconds, in UTC) if all of its texts on the first
     page that has some are ISO 8601 with a zone. That page decides: a later text that is none does not fit."""
+    path_params: Mapping[str, str | int] = field(default_factory=dict)
+    """Values for the names in `path` and `params`."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -70,7 +75,7 @@ class Resource:
             problems.append("the name is empty")
         if self.extra_fields not in {"refuse", "ignore"}:
             problems.append(f"extra_fields={self.extra_fields!r} is neither 'refuse' nor 'ignore'")
-        problems += self._wrong_settings()
+        problems += [*self._wrong_settings(), *self._wrong_templates(), *self._wrong_incremental()]
         if self.at_once < 1:
             problems.append(f"at_once={self.at_once} (must be 1 or more)")
         if self.schema is not None:
@@ -78,6 +83,7 @@ class Resource:
             problems += [f"the primary key {key!r} is no column of the schema" for key in missing]
         if problems:
             raise ConfigurationError(f"resource {self.name!r}", "; ".join(problems), "Correct the resource.")
+        check_selectors(f"resource {self.name!r}", {"records_at": self.records_at})
         warn_if_pages_shift(self.name, self.paging, self.primary_key, stacklevel=4)
         if self.schema is not None:
             RecordConverter(self.name, self.schema)  # refuses types that JSON has no values for
@@ -92,11 +98,49 @@ class Resource:
             problems.append(f"misfits={self.misfits!r} is neither 'fail' nor 'quarantine'")
         if self.types and self.schema is not None:
             problems.append("types= and schema= are both given (types= is for columns that are inferred)")
+        if (
+            self.extra_fields == "ignore"
+            and (self.schema_changes or ("freeze" if self.schema else "evolve")) == "evolve"
+        ):
+            problems.append("extra_fields='ignore' leaves out what schema_changes='evolve' would add")
         inside = [(one, other) for one in self.types for other in self.types if one.startswith(f"{other}.")]
         problems += [f"types= has {one!r}, which lies within {other!r}" for one, other in inside]
         return problems
+
+    def _wrong_templates(self) -> Iterator[str]:
+        """What cannot be of the templates and the names that they are filled from."""
+        templates = [self.path, *(value for value in self.params.values() if isinstance(value, str))]
+        try:
+            used = frozenset[str]().union(*map(names_in, templates))
+        except ValueError as error:
+            yield str(error)
+            return
+        known = {*self.path_params}
+        if used - known:
+            yield f"nothing fills {_listed(used - known)} in its path and params"
+            return
+        if known - used:
+            yield f"neither path nor params have {_listed(known - used)}"
+        try:
+            path_of(self.path, self.path_params)
+            text_of("".join(templates), self.path_params)
+        except ValueError as error:
+            yield str(error)
+
+    def _wrong_incremental(self) -> Iterator[str]:
+        """What incremental reading needs and is not given."""
+        if self.incremental is None:
+            return
+        if self.incremental.overlap is not None and not self.primary_key:
+            yield "Incremental(overlap=...) needs a primary_key, by which rows that come again replace themselves"
+        if self.incremental.windows is not None and self.schema is None:
+            yield "windows need a schema: they are read at once, and all must agree on it before any page is seen"
 
     @property
     def stream(self) -> Stream:
         """The stream that it gives."""
         return Stream(self.name, self.primary_key, self.schema)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in sorted(names))

@@ -101,7 +101,8 @@ class ApiSource:
         if place is None:
             yield Plan((), since)
         else:
-            yield Plan((Walk(self._client, resource, place, f"{resource.name}-{uuid.uuid4().hex}"),))
+            walk = Walk(self._client, resource, place, f"{resource.name}-{uuid.uuid4().hex}")
+            yield Plan((walk,), repeats=since is not None and place.repeats(resource))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from de_classes.api._asking import Asking
+from de_classes.api._asking import asking_since
 
 from .door import client_of, door, run, say
 from .walking import add_walking, resource_of
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _walk(asked: argparse.Namespace) -> None:
     resource, records = resource_of(asked), 0
-    with client_of(asked) as client, Asking(client, resource, None).opened() as asking:
+    with client_of(asked) as client, asking_since(client, resource, None).opened() as asking:
         state = resource.paging.start()
         for number in count(1):
             page = asking.page(state)
