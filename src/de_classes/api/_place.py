@@ -23,7 +23,8 @@ __all__ = ["Place"]
 class Place:
     """A place in the walk: the page that comes next, the watermarks, and the columns where they were inferred."""
 
-    page: PageState
+    page: PageState | None
+    """None once every page has been given, where the end is told apart."""
     watermark: Watermark
     high: Watermark
     columns: Mapping[str, JsonValue] | None = None
@@ -52,30 +53,34 @@ class Place:
         watermark, high, end = position.get("watermark"), position.get("high"), position.get("end")
         if not isinstance(page, Mapping | None) or not isinstance(watermark, str | int | None):
             raise _foreign(resource, position)
-        if page is None:
+        if page is None and "page" not in position:
             if incremental is None or not isinstance(end, str | int | None):
                 raise _foreign(resource, position)
             if _at_end(incremental, watermark, end):
                 return None
             return cls(resource.paging.start(), watermark, watermark, columns)
-        if not isinstance(high, str | int | None):
+        if not isinstance(high, str | int | None) or (page is None and incremental is None):
             raise _foreign(resource, position)
         return cls(page, watermark, high, columns)
 
     def repeats(self, resource: Resource) -> bool:
         """Whether a walk from here may give rows that an earlier walk gave."""
         incremental = resource.incremental
-        if incremental is None or not incremental.repeats or self.watermark is None:
+        if incremental is None or not incremental.repeats or None in (self.watermark, self.page):
             return False
         # In the middle of the first walk the watermark is what it began with.
         return self.watermark != incremental.start or self.page == resource.paging.start()
 
     def position(self, resource: Resource, following: PageState | None) -> Position:
-        """The position once the page of this place has been given."""
+        """The position once the page of this place has been given.
+
+        Where rows come again, the end is a place of its own: a run that is committed there would otherwise begin the
+        next walk, and be given rows for ever.
+        """
         columns: dict[str, JsonValue] = {} if self.columns is None else {"columns": self.columns}
         if resource.incremental is None:
             return {"finished": True} if following is None else {"page": following, **columns}
-        if following is None:
+        if following is None and (self.page is None or not resource.incremental.repeats):
             end = resource.incremental.end
             return {"watermark": self.high, **({} if end is None else {"end": end}), **columns}
         return {"watermark": self.watermark, "high": self.high, "page": following, **columns}

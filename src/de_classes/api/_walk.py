@@ -51,7 +51,7 @@ class Walk:
         """
         place, converter = self.place, self._known()
         with asking_since(self.client, self.resource, place.watermark).opened() as asking:
-            while True:
+            while place.page is not None:
                 page = asking.page(place.page)
                 high = self._highest(place.high, page)
                 following = self.resource.paging.after(place.page, page)
@@ -64,9 +64,10 @@ class Walk:
                 position = place.position(self.resource, following)
                 del page
                 yield Batch(records, position)
-                if following is None:
+                if following is None and "page" not in position:
                     return
                 place = replace(place, page=following)
+        yield Batch(_NOTHING, place.position(self.resource, None))
 
     def _known(self) -> Converter | None:
         resource, columns = self.resource, self.place.columns
