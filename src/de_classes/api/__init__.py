@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .paging import PagesMayShift as PagesMayShift
     from .paging import SinglePage as SinglePage
     from .random_numbers import RandomNumbers as RandomNumbers
+    from .recording import Player as Player
+    from .recording import Recorder as Recorder
     from .resource import Resource as Resource
     from .source import ApiSource as ApiSource
     from .transport import HttpTransport as HttpTransport
@@ -65,7 +67,9 @@ __getattr__, __dir__, __all__ = lazy(
         "OffsetLimit": ".paging",
         "PageNumber": ".paging",
         "PagesMayShift": ".paging",
+        "Player": ".recording",
         "RandomNumbers": ".random_numbers",
+        "Recorder": ".recording",
         "Resource": ".resource",
         "Signed": ".auth",
         "SinglePage": ".paging",
