@@ -221,10 +221,9 @@ class Line:
         self._way = fingerprint(self._transforms)
         if stream.schema is None:
             return
-        import pyarrow as pa  # noqa: PLC0415 -- where there is a schema, it is loaded already
+        from de_classes.utils.schemas import without_rows  # noqa: PLC0415 -- where there is a schema, Arrow is loaded
 
-        empty = pa.RecordBatch.from_pylist([], schema=stream.schema)
-        self.into = replace(self.into, schema=apply(self._transforms, empty).schema)
+        self.into = replace(self.into, schema=apply(self._transforms, without_rows(stream.schema)).schema)
 
     def id_of(self, split: Split) -> str:
         """Under which the split is written: what is written follows from the transforms as well."""

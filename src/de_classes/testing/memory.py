@@ -15,7 +15,7 @@ import pyarrow as pa
 from de_classes.contracts import Batch, Mode, Plan, Receipt, Stream
 from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch, ValueNotHeld
 from de_classes.utils.quarantine import REJECTED
-from de_classes.utils.schemas import fitted, united
+from de_classes.utils.schemas import fitted, united, without_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -195,7 +195,7 @@ class MemoryDestination:
         if table is not None and load.mode is Mode.REPLACE:
             table = table.slice(0, 0)
         if table is None and load.stream.schema is not None:
-            table = load.stream.schema.empty_table()
+            table = pa.Table.from_batches([without_rows(load.stream.schema)])
         for piece in pieces:
             if piece.records:
                 table = _added(table, pa.Table.from_batches(piece.records), load, evolves=self._evolves)
@@ -228,7 +228,7 @@ def _same_destination(token: str) -> MemoryDestination:
 
 def _added(table: pa.Table | None, new: pa.Table, load: MemoryLoad, *, evolves: bool) -> pa.Table:
     if table is None:
-        table = new.schema.empty_table()
+        table = pa.Table.from_batches([without_rows(new.schema)])
     if evolves:
         both = united([table.schema, new.schema], f"stream {load.stream.name!r}")
         table, new = (pa.Table.from_batches([fitted(b, both) for b in t.to_batches()], both) for t in (table, new))

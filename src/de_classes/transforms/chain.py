@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from de_classes.errors import DeClassesError, TransformFailed
+from de_classes.utils.schemas import without_rows
 
 from ._evaluate import described
 
@@ -83,7 +84,7 @@ def _as_batch(transform: Transform, result: Any) -> pa.RecordBatch:
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
     batches = table.combine_chunks().to_batches()
     if not batches:
-        return pa.RecordBatch.from_pylist([], table.schema)
+        return without_rows(table.schema)
     concat: Callable[[list[pa.RecordBatch]], pa.RecordBatch] = pa.concat_batches  # type: ignore[attr-defined]
     return concat(batches)
 

@@ -23,7 +23,7 @@ from de_classes.errors import SchemaMismatch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["SchemaChanges", "fitted", "grown", "is_within_floats", "united", "within_floats"]
+__all__ = ["SchemaChanges", "fitted", "grown", "is_within_floats", "united", "within_floats", "without_rows"]
 
 SchemaChanges: TypeAlias = Literal["freeze", "evolve"]
 """When columns come that a destination lacks, or that it has narrower: it refuses them, or lets its own grow."""
@@ -98,6 +98,11 @@ def fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def without_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of no rows. Arrow's own ways to one know no extension types inside other types, as a list of UUIDs."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
 def _united(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from de_classes.errors import SchemaMismatch
-from de_classes.utils.schemas import fitted, grown, is_within_floats, united, within_floats
+from de_classes.utils.schemas import fitted, grown, is_within_floats, united, within_floats, without_rows
 
 SCALARS = [
     pa.null(),
@@ -188,3 +188,13 @@ def test_what_fits_is_given_back_as_it_is() -> None:
     assert fitted(batch, batch.schema) is batch
     with pytest.raises(SchemaMismatch, match="columns a more"):
         fitted(batch, pa.schema([("b", pa.int64())]))
+
+
+def test_no_rows_of_any_schema() -> None:
+    """There is a batch without rows of every schema, also where extension types stand inside other types."""
+    inside = pa.struct([("id", pa.uuid()), ("more", pa.list_(pa.json_()))])
+    schema = pa.schema([pa.field("a", inside, nullable=False), ("b", pa.map_(pa.string(), pa.json_()))], {"of": "x"})
+    for wanted in (schema, pa.schema([])):
+        batch = without_rows(wanted)
+        assert batch.num_rows == 0
+        assert batch.schema.equals(wanted, check_metadata=True)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions
 
 from de_classes.errors import PostgresError, PostgresUnreachable
+from de_classes.utils.schemas import without_rows
 
 from ._errors import postgres_errors, translated
 from .arrow_values import refused, to_table_type
@@ -123,7 +124,7 @@ class AdbcReader:
                     yield _put_right(raw, selection, first_row)
                     first_row += raw.num_rows
         if not first_row:
-            yield pa.RecordBatch.from_pylist([], schema=selection.schema)
+            yield without_rows(selection.schema)
 
     def _opened(self, opened: ExitStack, client: PostgresClient, selection: Selection) -> Iterator[pa.RecordBatch]:
         # Transactions are begun by our own statement, so that the driver's does not come before it.
