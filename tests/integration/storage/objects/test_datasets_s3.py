@@ -36,6 +36,7 @@ from tests.unit.storage.objects.datasets import (
     taken,
     written,
 )
+from tests.unit.storage.objects.growing import GrowingBehaviour
 from tests.unit.storage.objects.verbs import keys
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ ROOT = Path(__file__).parents[4]
 
 
 class TestOnS3(DatasetBehaviour):
+    @pytest.fixture
+    def store(self, s3_store: ObjectStore) -> ObjectStore:
+        return s3_store
+
+
+class TestGrowingOnS3(GrowingBehaviour):
     @pytest.fixture
     def store(self, s3_store: ObjectStore) -> ObjectStore:
         return s3_store
