@@ -1,45 +1,235 @@
-"""Pages to batches."""
+"""Pages to batches, with columns that follow what the pages hold."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+import pyarrow as pa
+
+from de_classes.errors import InvalidAnswer, SchemaMismatch
+from de_classes.utils.quarantine import REJECTED
+
+from ._unfit import Unfit, json_names
 from .arrow_json import ArrowJson
-from .columns import told
+from .columns import schema_of, shape_of, told
+from .inference import Declared, Inference, settled
 from .pages import Records
 from .records import RecordConverter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pyarrow as pa
+    from collections.abc import Mapping, Sequence
 
     from de_classes.contracts import JsonValue
 
+    from .inference import Path, Shape
     from .paging import Page
-    from .source import Resource
+    from .resource import Resource
 
 __all__ = ["Converter"]
 
+_JSON = msgspec.json.Encoder(decimal_format="number")
 
-@dataclass(frozen=True, slots=True)
+
 class Converter:
-    """Pages to batches of one schema: by Arrow's parser where that is exact, else as `RecordConverter` says."""
+    """Turns the pages of a walk into batches, and knows the columns so far.
 
-    fast: ArrowJson
-    exact: RecordConverter
-    told: Mapping[str, JsonValue] | None
-    """The columns for a position, where they were inferred."""
+    Records are taken in order. Each fits the columns that are known with those before it, or makes them wider, or is a
+    misfit: it ends the walk, or is rejected and leaves the columns as they are. A page whose records all fit is
+    converted at once, by Arrow's parser where that is exact.
 
-    @classmethod
-    def of(cls, resource: Resource, schema: pa.Schema, *, inferred: bool = False) -> Converter:
-        return cls(
-            ArrowJson(schema, ignore_extra=resource.extra_fields == "ignore", as_written=inferred),
-            RecordConverter(resource.name, schema, resource.extra_fields, inferred=inferred),
-            told(schema) if inferred else None,
+    Args:
+        resource: what is read.
+        columns: what the position has kept; None before any.
+
+    Raises:
+        ConfigurationError: the position's columns are none that were inferred, or are declared no more.
+
+    """
+
+    def __init__(self, resource: Resource, columns: Mapping[str, JsonValue] | None = None) -> None:
+        self.resource = resource
+        self._evolves = (resource.schema_changes or _usual(resource)) == "evolve"
+        self._infers = resource.schema is None or self._evolves
+        ignores = resource.extra_fields == "ignore"
+        self._inference = Inference(_declared(resource), timestamps=resource.timestamps, ignore_extra=ignores)
+        self._shape = self._known(columns)
+        self._exact = self._exact_for(self._shape)
+        self._fast = self._fast_now()
+
+    def _known(self, columns: Mapping[str, JsonValue] | None) -> Shape:
+        schema = self.resource.schema
+        beside = columns if self._infers else None
+        if schema is None and beside is None:
+            return "null"
+        told = cast("Mapping[str, Shape]", shape_of(beside or {}, self._inference.declared))
+        declared = {} if schema is None else {column.name: Declared(column) for column in schema}
+        return settled({**declared, **told}, fixed=not self._evolves)
+
+    @property
+    def told(self) -> Mapping[str, JsonValue] | None:
+        """The columns for a position; None before any are known, and where all are declared."""
+        return cast("Mapping[str, JsonValue]", told(self._shape)) if self._infers and self._shape != "null" else None
+
+    def batch(self, page: Page, unfit: Mapping[int, Unfit] | None = None) -> tuple[pa.RecordBatch, Any]:
+        """The records that fit, and those that were rejected (None if none were); there are no columns before any fits.
+
+        Args:
+            page: the page.
+            unfit: what is already known not to fit, by number in the page.
+
+        Raises:
+            SchemaMismatch: a record does not fit, and misfits fail; `column` and `row` (in the page) say where.
+            ValueNotHeld: it has a value that its declared column cannot hold, likewise.
+
+        """
+        batch = self._quickly(page.records) if isinstance(page.records, Records) and not unfit else None
+        if batch is not None:
+            return batch, None
+        taking = _Taking(self, page, self._shape)
+        taking.take(taking.readable(unfit or {}))
+        if taking.fitting:
+            self._follow(taking.shape)
+        return self._gathered(taking), taking.rejected_batch()
+
+    def _quickly(self, records: Records) -> pa.RecordBatch | None:
+        batch = self._fast.read(records)
+        if batch is None or self.resource.schema is not None or not all(column.null_count for column in batch.columns):
+            return batch
+        return None if records.have_empty else batch
+
+    def _gathered(self, taking: _Taking) -> pa.RecordBatch:
+        only = taking.batches[0] if len(taking.batches) == 1 else None
+        if only is not None and only.schema.equals(self._exact.schema, check_metadata=True):
+            return only
+        return self._exact.converted(taking.fitting)
+
+    def _follow(self, shape: Shape) -> None:
+        """Go on with the columns that a page has led to."""
+        after = settled(shape, fixed=not self._evolves)
+        if self._infers and after != self._shape:
+            self._shape, self._exact = after, self._exact_for(after)
+            self._fast = self._fast_now()
+
+    def widened(self, shape: Shape, records: Sequence[Any]) -> tuple[Shape, pa.RecordBatch]:
+        """The shape that holds these records, too, and the records in it.
+
+        Raises:
+            Unfit: one of them does not fit.
+
+        """
+        wrong = set(map(type, records)) - {dict}
+        if wrong:
+            raise Unfit("", f"a record is {json_names(wrong)}, not an object", SchemaMismatch)
+        if self.resource.schema is None and not all(records):
+            raise Unfit("", "a record has no fields, and no columns are declared that it could have", SchemaMismatch)
+        if self._infers:
+            shape = self._inference.widened(shape, records, "null" if self._evolves else self._shape)
+        exact = self._exact if shape is self._shape else self._exact_for(shape)
+        return shape, exact.converted(records)
+
+    def _exact_for(self, shape: Shape) -> RecordConverter:
+        schema = schema_of(shape) if self._infers else self.resource.schema
+        return RecordConverter(self.resource.name, cast("pa.Schema", schema), self.resource.extra_fields)
+
+    def _fast_now(self) -> ArrowJson:
+        return ArrowJson(
+            self._exact.schema, ignore_extra=self.resource.extra_fields == "ignore", as_written=self._infers
         )
 
-    def batch(self, page: Page) -> pa.RecordBatch:
-        batch = self.fast.read(page.records) if isinstance(page.records, Records) else None
-        return batch if batch is not None else self.exact.batch(list(page.records), page.url)
+
+@dataclass(slots=True)
+class _Taking:
+    """One page whose records are looked at: which of them fit, and in which shape."""
+
+    converter: Converter
+    page: Page
+    shape: Shape
+    fitting: list[Any] = field(default_factory=list)
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    def readable(self, unfit: Mapping[int, Unfit]) -> list[tuple[int, Any]]:
+        """The records by number, without those that cannot be read or are known not to fit."""
+        if self.converter.resource.misfits == "fail" and not unfit:
+            return list(enumerate(self.page.records))
+        records = []
+        for row in range(len(self.page.records)):
+            try:
+                record = self.page.records[row]
+            except InvalidAnswer as error:
+                if self.converter.resource.misfits == "fail":
+                    raise
+                self._reject(row, Unfit("", error.fact))
+                continue
+            if row in unfit:
+                self._reject(row, unfit[row])
+            else:
+                records.append((row, record))
+        return records
+
+    def take(self, records: Sequence[tuple[int, Any]]) -> None:
+        """Take the records in order; what does not fit as a whole is halved until the misfits are alone.
+
+        A shape holds all of some records exactly if it holds them one after the other, so that this is the same as
+        taking each by itself, only faster.
+        """
+        if not records:
+            return
+        try:
+            self.shape, batch = self.converter.widened(self.shape, [record for _, record in records])
+        except Unfit as unfit:
+            if len(records) == 1:
+                self._reject(records[0][0], unfit)
+                return
+            middle = len(records) // 2
+            self.take(records[:middle])
+            self.take(records[middle:])
+        else:
+            self.fitting += [record for _, record in records]
+            self.batches.append(batch)
+
+    def _reject(self, row: int, unfit: Unfit) -> None:
+        resource = self.converter.resource
+        if resource.misfits == "fail":
+            raise unfit.error(resource.name, row, self.page.url, _remedy(resource, unfit)) from None
+        self.rejected.append(
+            {
+                "record": self._text(row),
+                "reason": unfit.fact,
+                "path": unfit.path or None,
+                "place": self.page.url,
+                "row": row,
+            }
+        )
+
+    def _text(self, row: int) -> str:
+        records = self.page.records
+        return records.text(row) if isinstance(records, Records) else _JSON.encode(records[row]).decode()
+
+    def rejected_batch(self) -> pa.RecordBatch | None:
+        """The rejected records in order; None if there are none."""
+        rows = sorted(self.rejected, key=lambda one: one["row"])
+        return pa.RecordBatch.from_pylist(rows, schema=REJECTED) if rows else None
+
+
+def _usual(resource: Resource) -> str:
+    return "evolve" if resource.schema is None else "freeze"
+
+
+def _declared(resource: Resource) -> Mapping[Path, pa.Field[Any]]:
+    if resource.schema is not None:
+        return {(column.name,): column for column in resource.schema}
+    paths = [(tuple(path.split(".")), kind) for path, kind in resource.types.items()]
+    return {path: pa.field(path[-1], kind) for path, kind in paths}
+
+
+def _remedy(resource: Resource, unfit: Unfit) -> str:
+    aside = 'set such records aside: misfits="quarantine".'
+    if resource.schema is None:
+        column = f"the column with Resource(types={{{unfit.path!r}: ...}}), or " if unfit.path else ""
+        return f"Declare {column}all columns with Resource(schema=...), or {aside}"
+    if unfit.kind is SchemaMismatch:
+        return f'Declare the field in the schema, leave such fields out: extra_fields="ignore", or {aside}'
+    return f"Declare a type that holds such values, or {aside}"

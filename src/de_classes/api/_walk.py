@@ -14,8 +14,7 @@ from de_classes.utils.faults import reach
 from ._asking import asking_since
 from ._converting import Converter
 from ._fields import values_of
-from .columns import schema_of
-from .records import infer_schema
+from ._marks import with_watermark
 from .watermark import highest
 
 if TYPE_CHECKING:
@@ -41,43 +40,31 @@ class Walk:
     id: str
 
     def read(self) -> Iterator[Batch]:
-        """One batch per page, each with the position after it.
+        """One batch per page, each with the position after it; its columns may grow from page to page.
 
         Raises:
             ApiError: a page cannot be had, or is not what it should be.
-            SchemaMismatch: a record has other fields than declared.
-            ValueNotHeld: a record has a value that its column cannot hold.
+            SchemaMismatch: a record does not fit columns that are inferred, or has other fields than are declared.
+            ValueNotHeld: a record has a value that its declared column cannot hold.
 
         """
-        place, converter = self.place, self._known()
+        place, converter = self.place, Converter(self.resource, self.place.columns)
         with asking_since(self.client, self.resource, place.watermark).opened() as asking:
             while place.page is not None:
                 page = asking.page(place.page)
-                high = self._highest(place.high, page)
+                marked, unfit = with_watermark(self.resource, page, place.high)
+                high = self._highest(place.high, marked)
                 following = self.resource.paging.after(place.page, page)
-                if converter is None and page.records:
-                    converter = self._inferred(page)
-                place = replace(place, high=high, columns=converter.told if converter is not None else None)
                 reach("api.page.read")
-                # Where no page has shown the columns yet, the position travels alone.
-                records = converter.batch(page) if converter is not None else _NOTHING
+                records, rejected = converter.batch(page, unfit)
+                place = replace(place, high=high, columns=converter.told)
                 position = place.position(self.resource, following)
-                del page
-                yield Batch(records, position)
+                del page, marked
+                yield Batch(records, position, rejected)
                 if following is None and "page" not in position:
                     return
                 place = replace(place, page=following)
         yield Batch(_NOTHING, place.position(self.resource, None))
-
-    def _known(self) -> Converter | None:
-        resource, columns = self.resource, self.place.columns
-        if resource.schema is not None:
-            return Converter.of(resource, resource.schema)
-        return None if columns is None else Converter.of(resource, schema_of(columns), inferred=True)
-
-    def _inferred(self, page: Page) -> Converter:
-        schema = infer_schema(self.resource.name, page.records, page.url)
-        return Converter.of(self.resource, schema, inferred=True)
 
     def _highest(self, high: Watermark, page: Page) -> Watermark:
         incremental = self.resource.incremental

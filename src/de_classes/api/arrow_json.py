@@ -11,11 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.json
 
+from de_classes.utils.schemas import is_within_floats
+
 from ._digits import floats_hold
+from .inference import WITHIN_FLOATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +34,7 @@ pc: Any = pyarrow.compute
 _NUMBER = r"^-?[0-9]{1,60}([.][0-9]{1,60})?$"
 _EXACT_BELOW = 2.0**53
 """Whole numbers up to this are floats, each of them."""
+_INFERRED_DECIMAL = pa.decimal128(38, 0)
 _MOST_BYTES = 2**31 - 1
 """Arrow counts the bytes of a block, and of a column of texts, in 32 bits."""
 
@@ -40,14 +45,17 @@ class ArrowJson:
     Args:
         schema: of the batches. A column of a type that is not read here makes every page come back as None.
         ignore_extra: leave fields out that the schema does not name, instead of giving the page back.
-        as_written: give a page back in which a float could be another number than the one that is written.
+        as_written: read only what `inference` would find these very columns in: give a page back in which a float could
+            be another number than the one that is written, and one with fractions or texts in a decimal of 38 digits.
 
+    Whole numbers beyond 2 ** 53 in a column that is marked as without such give a page back, too.
     """
 
     def __init__(self, schema: pa.Schema, *, ignore_extra: bool, as_written: bool) -> None:
         self._schema = schema
         self._readable = _is_read(pa.struct(list(schema)))
         self._as_written = as_written and _has(schema, pa.types.is_floating)
+        self._whole = _reader_of_whole(pa.struct(list(schema))) if as_written and self._readable else None
         # APIs give decimals as numbers or as texts; which of the two, the last page tells.
         self._options = [_options(schema, ignore_extra=ignore_extra, texts=_MOMENTS)]
         if _has(schema, pa.types.is_decimal):
@@ -56,6 +64,8 @@ class ArrowJson:
     def read(self, records: Records) -> pa.RecordBatch | None:
         """The page as a batch; None where it is not certain that this is what it says."""
         if not self._readable or not records or not records.are_objects:  # the parser crashes on a null
+            return None
+        if self._whole is not None and not records.are_like(self._whole):
             return None
         text = records.lines()
         if len(text) >= _MOST_BYTES or (self._as_written and not floats_hold(text)):
@@ -107,6 +117,24 @@ def _is_read(kind: Any) -> bool:
     )
 
 
+def _reader_of_whole(kind: Any) -> msgspec.json.Decoder[Any] | None:
+    """A decoder that only takes whole numbers where there are decimals of 38 digits; None where there are none."""
+    takes = _taking_whole(kind)
+    return None if takes is Any else msgspec.json.Decoder(takes)
+
+
+def _taking_whole(kind: Any) -> Any:
+    if pa.types.is_struct(kind):
+        inner = [(field.name, _taking_whole(field.type)) for field in kind]
+        members = [(f"at{n}", of, msgspec.field(name=name, default=None)) for n, (name, of) in enumerate(inner)]
+        members = [member for member in members if member[1] is not Any]
+        return msgspec.defstruct("Whole", members) | None if members else Any
+    if pa.types.is_list(kind):
+        item = _taking_whole(kind.value_type)
+        return Any if item is Any else list[item] | None  # type: ignore[valid-type]
+    return int | None if kind == _INFERRED_DECIMAL else Any
+
+
 _Test: TypeAlias = "Callable[[Any], bool]"
 _MOMENTS: tuple[_Test, ...] = (pa.types.is_timestamp, pa.types.is_date32)
 """Types that JSON has as texts: they are parsed as such, and cast as the converter casts them."""
@@ -148,6 +176,8 @@ def _as_declared(array: Any, field: pa.Field[Any], parent: Any = None) -> Any:
         )
     elif pa.types.is_float64(kind):
         _check_floats(array)
+    elif is_within_floats(field):
+        _check_range(array)
     elif array.type != kind:
         if pa.types.is_decimal(kind):
             _check_numbers(array)
@@ -161,6 +191,13 @@ def _check_floats(array: Any) -> None:
     """Whole numbers beyond 2 ** 53 may have been rounded, and numbers beyond the range have become infinite."""
     largest = pc.max(pc.abs(array)).as_py()
     if largest is not None and largest >= _EXACT_BELOW:
+        raise _UncertainError
+
+
+def _check_range(array: Any) -> None:
+    """A column that could still become floats must only have whole numbers that floats hold."""
+    bounds = pc.min_max(array).as_py()
+    if bounds["max"] is not None and max(bounds["max"], -bounds["min"]) > WITHIN_FLOATS:
         raise _UncertainError
 
 

@@ -72,6 +72,24 @@ class Records(Sequence[Any]):
         """Whether each of them is a JSON object."""
         return all(memoryview(text)[:1].tobytes() == b"{" for text in self._texts)
 
+    @property
+    def have_empty(self) -> bool:
+        """Whether one of them is an object without fields."""
+        return any(not bytes(text)[1:-1].strip() for text in self._texts)
+
+    def are_like(self, decoder: msgspec.json.Decoder[Any]) -> bool:
+        """Whether a decoder takes each of them."""
+        try:
+            for text in self._texts:
+                decoder.decode(text)
+        except _UNREADABLE:
+            return False
+        return True
+
+    def text(self, at: int) -> str:
+        """One of them, as it came."""
+        return bytes(self._texts[at]).decode()
+
     def lines(self) -> bytes:
         """The texts, one after the other, each followed by the end of a line."""
         return b"\n".join([*self._texts, b""])

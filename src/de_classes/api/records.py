@@ -37,12 +37,20 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
+from de_classes.errors import ConfigurationError, SchemaMismatch
+
+from ._unfit import Unfit, json_names
+from .columns import schema_of
+from .inference import Inference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["ExtraFields", "Misfits", "RecordConverter", "infer_schema"]
+    from de_classes.errors import ValueNotHeld
+
+    from .inference import Shape
+
+__all__ = ["ExtraFields", "Misfits", "RecordConverter", "infer_schema", "infer_shape"]
 
 ExtraFields: TypeAlias = Literal["refuse", "ignore"]
 Misfits: TypeAlias = Literal["fail", "quarantine"]
@@ -52,14 +60,6 @@ _JSON = msgspec.json.Encoder(decimal_format="number")
 _DECLARE = "Declare the columns with Resource(schema=...)."
 
 
-class _Unfit(Exception):  # noqa: N818 -- a message within this file
-    """Some value of a column does not fit."""
-
-    def __init__(self, path: str, fact: str, kind: type[SchemaMismatch | ValueNotHeld] = ValueNotHeld) -> None:
-        super().__init__(path, fact)
-        self.path, self.fact, self.kind = path, fact, kind
-
-
 @dataclass(frozen=True, slots=True)
 class RecordConverter:
     """Turns pages of records into batches of one schema."""
@@ -67,8 +67,6 @@ class RecordConverter:
     table: str
     schema: pa.Schema
     extra_fields: ExtraFields = "refuse"
-    inferred: bool = False
-    """Whether the schema comes from a page, not from the user: floats must then hold the number as it is written."""
 
     def __post_init__(self) -> None:
         for field in self.schema:
@@ -83,89 +81,64 @@ class RecordConverter:
 
         """
         try:
-            return self._converted(records)
-        except _Unfit as first:
+            return self.converted(records)
+        except Unfit as first:
             raise self._located(records, where, first) from None
 
-    def _converted(self, records: Sequence[Any]) -> pa.RecordBatch:
+    def converted(self, records: Sequence[Any]) -> pa.RecordBatch:
+        """The records as one batch.
+
+        Raises:
+            Unfit: some do not fit; which of them is not looked for.
+
+        """
         wrong = _types(records) - {dict}
         if wrong:
-            raise _Unfit("", f"a record is {_json_names(wrong)}, not an object", SchemaMismatch)
+            raise Unfit("", f"a record is {json_names(wrong)}, not an object", SchemaMismatch)
         fields = list(self.schema)
-        columns = _Columns(self.extra_fields == "ignore", self.inferred).children(records, fields, "", nulls=0)
+        columns = _Columns(self.extra_fields == "ignore").children(records, fields, "", nulls=0)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _located(self, records: Sequence[Any], where: str, first: _Unfit) -> SchemaMismatch | ValueNotHeld:
+    def _located(self, records: Sequence[Any], where: str, first: Unfit) -> SchemaMismatch | ValueNotHeld:
         """Find the record that does not fit; slow, and only done once something is known to be wrong."""
         row, found = 0, first
         for row, record in enumerate(records):  # noqa: B007 -- it is used afterwards
             try:
-                self._converted([record])
-            except _Unfit as unfit:
+                self.converted([record])
+            except Unfit as unfit:
                 found = unfit
                 break
-        return found.kind(
-            f"{self.table}.{found.path}" if found.path else self.table,
-            f"record {row} (counted from 0) of {where}: {found.fact}",
-            self._remedy(found.kind),
-            table=self.table,
-            column=found.path,
-            row=row,
-        )
+        return found.error(self.table, row, where, _remedy(found.kind))
 
-    def _remedy(self, kind: type[SchemaMismatch | ValueNotHeld]) -> str:
-        if self.inferred:
-            return f"The columns were inferred from the first page, which is not enough here. {_DECLARE}"
-        if kind is SchemaMismatch:
-            return 'Declare the field in the schema, or leave such fields out: extra_fields="ignore".'
-        return "Declare a type that holds such values."
+
+def _remedy(kind: type[SchemaMismatch | ValueNotHeld]) -> str:
+    if kind is SchemaMismatch:
+        return 'Declare the field in the schema, or leave such fields out: extra_fields="ignore".'
+    return "Declare a type that holds such values."
 
 
 def infer_schema(table: str, records: Sequence[Any], where: str) -> pa.Schema:
-    """The schema of a page: bool, int64, float64, string, list and struct, in the order in which names first come.
-
-    A column that is null throughout becomes Arrow's null type.
+    """The schema of some records, as `de_classes.api.inference` has it, in the order in which names first come.
 
     Raises:
         SchemaMismatch: a column has values of several kinds, or a record is no object.
 
     """
+    return schema_of(infer_shape(table, records, where))
+
+
+def infer_shape(table: str, records: Sequence[Any], where: str) -> Shape:
+    """The same as a shape, which `columns.told` makes JSON of."""
+    wrong = _types(records) - {dict}
+    if wrong:
+        fact = f"{where}: a record is {json_names(wrong)}, not an object"
+        raise SchemaMismatch(table, fact, "Name where the list of objects stands: records_at=...")
     try:
-        found = _inferred(list(records), "")
-    except _Unfit as unfit:
+        return Inference().widened({}, records)
+    except Unfit as unfit:
         raise SchemaMismatch(
             f"{table}.{unfit.path}" if unfit.path else table, f"{where}: {unfit.fact}", _DECLARE, table=table
         ) from None
-    if not pa.types.is_struct(found):
-        raise SchemaMismatch(
-            table, f"{where}: the records are no objects", "Name where the list of objects stands: records_at=..."
-        )
-    return pa.schema(list(found))
-
-
-def _inferred(values: list[Any], path: str) -> pa.DataType:
-    present = [value for value in values if value is not None]
-    kinds = _types(present)
-    if kinds == {dict}:
-        names = dict.fromkeys(chain.from_iterable(present))
-        return pa.struct(
-            [pa.field(name, _inferred([value.get(name) for value in present], _join(path, name))) for name in names]
-        )
-    if kinds == {list}:
-        return pa.list_(_inferred(list(chain.from_iterable(present)), path))
-    for accepted, arrow in _INFERRED:
-        if kinds <= accepted:
-            return arrow
-    raise _Unfit(path, f"the values are of several kinds: {_json_names(kinds)}", SchemaMismatch)
-
-
-_INFERRED: tuple[tuple[set[type], pa.DataType], ...] = (
-    (set(), pa.null()),
-    ({bool}, pa.bool_()),
-    ({int}, pa.int64()),
-    ({int, Decimal}, pa.float64()),
-    ({str}, pa.string()),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +146,6 @@ class _Columns:
     """Converts columns of Python values, level by level."""
 
     ignore_extra: bool
-    exact_floats: bool
 
     def children(
         self, objects: Sequence[Any], fields: Sequence[pa.Field[Any]], path: str, nulls: int
@@ -184,7 +156,7 @@ class _Columns:
         extra = set(chain.from_iterable(present)).difference(names)
         if extra and not self.ignore_extra:
             listed = ", ".join(repr(name) for name in sorted(extra))
-            raise _Unfit(path, f"it has fields that are not declared: {listed}", SchemaMismatch)
+            raise Unfit(path, f"it has fields that are not declared: {listed}", SchemaMismatch)
         complete = not nulls and not extra and all(size == len(names) for size in map(len, objects))
         arrays = []
         for field in fields:
@@ -201,7 +173,7 @@ class _Columns:
         """The array of one field."""
         array = self._of_type(values, field.type, path)
         if not field.nullable and array.null_count > parent_nulls:
-            raise _Unfit(path, "the value is missing or null, and the column may not be")
+            raise Unfit(path, "the value is missing or null, and the column may not be")
         return array
 
     def _of_type(self, values: list[Any], arrow: pa.DataType, path: str) -> pa.Array[Any]:
@@ -244,13 +216,11 @@ class _Columns:
         kinds = _types(values)
         kinds.discard(type(None))
         if accepted is not None and not kinds <= accepted:
-            raise _Unfit(path, f"{_json_names(kinds - accepted)} where {arrow} is declared")
+            raise Unfit(path, f"{json_names(kinds - accepted)} where {arrow} is declared")
         try:
-            if self.exact_floats and pa.types.is_float64(arrow):
-                _check_floats(values)
             return convert(values, arrow, kinds)
         except (pa.ArrowException, ValueError, ArithmeticError, TypeError) as error:
-            raise _Unfit(path, f"{_shown(values)} does not fit {arrow} ({_first_line(error)})") from None
+            raise Unfit(path, f"{_shown(values)} does not fit {arrow} ({_first_line(error)})") from None
 
 
 _Convert: TypeAlias = "Callable[[list[Any], Any, set[type]], pa.Array[Any]]"
@@ -286,12 +256,6 @@ def _floats(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array
     if not pa.types.is_float64(arrow) and np.isinf(array.drop_null().to_numpy(zero_copy_only=False)).any():
         raise ValueError("beyond the range of a float")
     return array
-
-
-def _check_floats(values: list[Any]) -> None:
-    for value in values:
-        if type(value) is Decimal and Decimal(repr(float(value))) != value:
-            raise ValueError("it has more digits than a float holds")
 
 
 def _decimals(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array[Any]:
@@ -373,7 +337,7 @@ def _count_nulls(values: list[Any], wanted: type, arrow: pa.DataType, path: str)
     kinds = _types(values)
     wrong = kinds - {wanted, type(None)}
     if wrong:
-        raise _Unfit(path, f"{_json_names(wrong)} where {arrow} is declared")
+        raise Unfit(path, f"{json_names(wrong)} where {arrow} is declared")
     return values.count(None) if type(None) in kinds else 0
 
 
@@ -389,22 +353,6 @@ def _offsets(values: list[Any], width: Any) -> pa.Array[Any]:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-_JSON_NAMES: Mapping[type, str] = {
-    dict: "an object",
-    list: "an array",
-    str: "text",
-    bool: "true or false",
-    int: "a whole number",
-    Decimal: "a number with a fraction",
-    float: "a number with a fraction",
-    type(None): "null",
-}
-
-
-def _json_names(kinds: set[type]) -> str:
-    return " and ".join(sorted({_JSON_NAMES.get(kind, kind.__name__) for kind in kinds}))
 
 
 def _shown(values: list[Any]) -> str:

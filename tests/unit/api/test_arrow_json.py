@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from de_classes.api.arrow_json import ArrowJson
 from de_classes.api.pages import Records
 from de_classes.api.records import RecordConverter
+from de_classes.utils.schemas import within_floats
 
 EXACT = msgspec.json.Decoder(float_hook=Decimal)
 NAMES = ["a", "b", "ü", 'q"']
@@ -107,11 +108,23 @@ def test_what_it_gives_is_what_the_converter_gives(data: st.DataObject, ignore: 
     batch = ArrowJson(schema, ignore_extra=ignore, as_written=as_written).read(Records(list(map(msgspec.Raw, texts))))
     if batch is None:
         return
-    converter = RecordConverter("t", schema, "ignore" if ignore else "refuse", inferred=as_written)
-    wanted = converter.batch(list(map(EXACT.decode, texts)), "a page")
+    records = list(map(EXACT.decode, texts))
+    wanted = RecordConverter("t", schema, "ignore" if ignore else "refuse").batch(records, "a page")
     batch.validate(full=True)
     assert batch.schema == wanted.schema
     assert batch.to_pylist() == wanted.to_pylist()
+    assert not as_written or all(_is_as_written(record, kind) for record in records)
+
+
+def _is_as_written(value: Any, kind: Any) -> bool:
+    """Whether floats give back what is written, and decimals of 38 digits are written as whole numbers."""
+    if pa.types.is_struct(kind) and value is not None:
+        return all(_is_as_written(value.get(field.name), field.type) for field in kind)
+    if pa.types.is_list(kind):
+        return all(_is_as_written(item, kind.value_type) for item in value or ())
+    if pa.types.is_float64(kind) and type(value) is Decimal:
+        return Decimal(repr(float(value))) == value
+    return kind != pa.decimal128(38, 0) or type(value) in {int, type(None)}
 
 
 def _read(schema: pa.Schema, *records: str, as_written: bool = False) -> pa.RecordBatch | None:
@@ -161,6 +174,28 @@ def test_more_digits_than_a_float_has_are_left_to_the_converter() -> None:
     schema = pa.schema([("x", pa.float64())])
     assert _read(schema, '{"x": 0.123456789012345678}', as_written=True) is None
     assert _read(schema, '{"x": 0.03639203761148579}', as_written=True) is not None
+
+
+@pytest.mark.parametrize("value", ["1.0", "1e3", '"7"', '"1.5"'])
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 0), pa.list_(pa.struct([("y", pa.decimal128(38, 0))]))], ids=str)
+def test_whole_numbers_that_nobody_declared_are_written_as_such(kind: Any, value: str) -> None:
+    """A decimal that was inferred takes whole numbers alone: fractions would make it another column, texts none."""
+    nested = pa.types.is_list(kind)
+
+    def read(value: str) -> pa.RecordBatch | None:
+        value = f'[{{"y": {value}}}, {{}}, null]' if nested else value
+        return _read(pa.schema([("x", kind)]), f'{{"x": {value}}}', '{"x": null}', "{}", as_written=True)
+
+    assert read("123456789012345678901234567890") is not None
+    assert read(value) is None
+
+
+def test_whole_numbers_beyond_floats_are_left_to_the_converter_where_none_were() -> None:
+    """A column that is marked as within floats takes 2 ** 53 and its negative, and nothing beyond."""
+    schema = pa.schema([within_floats(pa.field("x", pa.int64()))])
+    assert _read(schema, f'{{"x": {2**53}}}', f'{{"x": -{2**53}}}', '{"x": null}') is not None
+    for value in (2**53 + 1, -(2**53) - 1, -(2**63)):
+        assert _read(schema, f'{{"x": {value}}}', '{"x": 0}') is None
 
 
 def test_bytes_that_are_no_text_are_left_to_the_converter() -> None:

@@ -278,7 +278,7 @@ def test_a_nested_watermark() -> None:
         incremental=Incremental(field="meta.at"),
         schema=None,
     )
-    assert _read(source)[-1].position == {"watermark": 5, "columns": {"id": "int64", "meta": {"at": "int64"}}}
+    assert _read(source)[-1].position == {"watermark": 5, "columns": {"id": "int", "meta": {"at": "int"}}}
 
 
 def test_values_that_do_not_fit_name_page_path_and_record() -> None:
@@ -310,17 +310,16 @@ def test_a_walk_that_goes_on_at_an_empty_page_comes_to_its_end() -> None:
     """A checkpoint before the last page, which is empty and shows no columns, is passed, and the end is reached."""
     source = _source(Feed((1, 1), (2, 2)), paging=PageNumber(), schema=None)
     report = Pipeline("p", source, MemoryDestination(), checkpoint=Checkpoint(rows=1)).run()
-    columns = {"id": "int64", "at": "int64"}
+    columns = {"id": "int", "at": "int"}
     assert (report.rows, report.streams[0].position) == (2, {"watermark": 2, "columns": columns})
 
 
 def test_later_pages_must_fit_the_inferred_columns() -> None:
-    """A later page with other columns or values is an error that advises to declare them."""
-    for record in ({"id": 2, "at": 2, "more": 1}, {"id": "x", "at": 2}):
-        answers = [{"items": [{"id": 1, "at": 1}], "next": "?c=1"}, {"items": [record]}]
-        with pytest.raises((SchemaMismatch, ValueNotHeld)) as caught:
-            _read(_source(_answers(*answers), schema=None))
-        assert "Resource(schema=...)" in str(caught.value)
+    """A later page with values of another kind is an error that advises to declare them."""
+    answers = [{"items": [{"id": 1, "at": 1}], "next": "?c=1"}, {"items": [{"id": "x", "at": 2}]}]
+    with pytest.raises(SchemaMismatch) as caught:
+        _read(_source(_answers(*answers), schema=None))
+    assert "Resource(schema=...)" in str(caught.value)
 
 
 def test_inferred_columns_hold_for_every_run() -> None:

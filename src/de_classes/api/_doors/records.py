@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from de_classes.api.columns import told
+from de_classes.api.columns import schema_of, told
 from de_classes.api.paging import dig
-from de_classes.api.records import infer_schema
+from de_classes.api.records import infer_shape
 from de_classes.errors import InvalidAnswer
 
 from .door import door, read_bytes, run, say
@@ -43,10 +43,11 @@ def _infer(asked: argparse.Namespace) -> None:
         raise InvalidAnswer(
             f"the file {asked.file!r}", "there is no list of records", "Name where it stands: --records-at items"
         )
-    schema = infer_schema("the file", records, asked.file)
+    shape = infer_shape("the file", records, asked.file)
     if asked.json:
-        say(json.dumps(told(schema), indent=2))
+        say(json.dumps(told(shape), indent=2))
         return
+    schema = schema_of(shape)
     width = max(map(len, schema.names), default=0)
     for field in schema:
         say(f"{field.name:{width}}  {field.type}")

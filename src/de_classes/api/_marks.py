@@ -1,0 +1,61 @@
+"""Which records of a page have a watermark, where those without it are set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from de_classes.errors import InvalidAnswer
+
+from ._unfit import Unfit
+from .pages import Records
+from .paging import dig
+from .watermark import highest
+
+if TYPE_CHECKING:
+    from .paging import Page
+    from .resource import Resource
+    from .watermark import Watermark
+
+__all__ = ["with_watermark"]
+
+
+def with_watermark(resource: Resource, page: Page, high: Watermark) -> tuple[Page, Mapping[int, Unfit]]:
+    """The page with the records by whose watermarks the walk may go, and why others do not fit, by number in the page.
+
+    A record lacks its watermark, or has one that does not compare with those before it. Where misfits fail, the page
+    comes back as it is.
+    """
+    incremental = resource.incremental
+    if incremental is None or resource.misfits == "fail" or _are_in_order(page, incremental.field, high):
+        return page, {}
+    kept, unfit = [], {}
+    for row in range(len(page.records)):
+        try:
+            record = page.records[row]
+            high = highest(high, [_watermark_of(record, incremental.field)])
+        except InvalidAnswer:
+            continue  # what cannot be read is told when it is converted
+        except ValueError as error:
+            unfit[row] = Unfit(incremental.field, f"it cannot be the watermark: {error}")
+        else:
+            kept.append(record)
+    return replace(page, records=kept), unfit
+
+
+def _are_in_order(page: Page, path: str, high: Watermark) -> bool:
+    values = page.records.field(path) if isinstance(page.records, Records) else None
+    try:
+        highest(high, values or ())
+    except ValueError:
+        return False
+    return values is not None
+
+
+def _watermark_of(record: Any, path: str) -> Any:
+    *parents, name = path.split(".")
+    owner = dig(record, ".".join(parents)) if parents else record
+    if not isinstance(owner, Mapping) or name not in owner:
+        raise ValueError(f"there is no {path!r}, which the next run would ask by")
+    return owner[name]
