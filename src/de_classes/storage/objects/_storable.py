@@ -38,6 +38,8 @@ def as_asked(batch: pa.RecordBatch, schema: pa.Schema, where: str) -> pa.RecordB
         DatasetError: the file lacks a column that must not be null.
 
     """
+    if batch.schema.equals(schema):
+        return pa.RecordBatch.from_arrays(batch.columns, schema=schema)
     there = set(batch.schema.names)
     missing = [field.name for field in schema if field.name not in there and not field.nullable]
     if missing:

@@ -45,11 +45,11 @@ class Dataset:
     written before a column came have nulls there, and those of a column that was narrower give it as it is now.
     Touches nothing until it is asked.
 
-    An engine that reads the files of `data/` by itself does not see the log. It must unite their columns by name, as
-    DuckDB does with `read_parquet(..., union_by_name=true)` and Polars with `scan_parquet(...,
-    missing_columns="insert", cast_options=pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast"))`, and sees
-    what was replaced and not yet removed. Records that do not fit lie in `_quarantine/`, which a glob over `data/`
-    does not reach: `rejected()` reads them.
+    An engine that reads the files of `data/` by itself does not know the log: it sees what was replaced and is not yet
+    removed, and must unite columns by name where they have grown. DuckDB does so with
+    `read_parquet('.../data/**', union_by_name = true)`, Polars with a scan of each file and
+    `concat(scans, how="diagonal_relaxed")`. Records that do not fit lie in `_quarantine/`, where a glob over `data/`
+    does not come; `rejected` reads them.
     """
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
@@ -103,6 +103,7 @@ class Dataset:
             size=file.bytes,
             rows=file.rows,
             memory=file.memory,
+            columns=file.columns,
             batch_bytes=batch_bytes,
         )
 

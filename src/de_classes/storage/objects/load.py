@@ -187,7 +187,8 @@ class DatasetLoad:
             refuse_overtaken(self, dataset.log.newest())
             raise
         return [
-            DataFile(dataset.key_of(file.key), file.rows, file.bytes, file.memory, file.checksum) for file in written
+            DataFile(dataset.key_of(file.key), file.rows, file.bytes, file.memory, file.checksum, columns=file.columns)
+            for file in written
         ]
 
     def _inside(self, key: str) -> str:

@@ -64,6 +64,8 @@ class DataFile:
     """Of the file's bytes, such as `sha256:…`."""
     values: str | None = None
     """A checksum of the values that does not depend on their order, where one was taken."""
+    columns: str | None = None
+    """A checksum of the columns that it was written with, which may be fewer and narrower than its commit's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,7 @@ class _File(msgspec.Struct, frozen=True, omit_defaults=True):
     memory: int
     checksum: str
     values: str | None = None
+    columns: str | None = None
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -311,11 +314,11 @@ def decode(data: bytes, where: str) -> Commit:
 
 
 def _entry_of(file: DataFile) -> _File:
-    return _File(file.key, file.rows, file.bytes, file.memory, file.checksum, file.values)
+    return _File(file.key, file.rows, file.bytes, file.memory, file.checksum, file.values, file.columns)
 
 
 def _file_of(entry: _File) -> DataFile:
-    return DataFile(entry.key, entry.rows, entry.bytes, entry.memory, entry.checksum, entry.values)
+    return DataFile(entry.key, entry.rows, entry.bytes, entry.memory, entry.checksum, entry.values, entry.columns)
 
 
 def _check(entry: _Entry) -> None:

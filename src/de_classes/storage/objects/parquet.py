@@ -63,6 +63,8 @@ class WrittenFile:
     """What its rows took in memory, in bytes: a reader then knows how many of them make a batch."""
     checksum: str
     """`sha256:` and the digest of the file's bytes."""
+    columns: str
+    """The same of the schema in its footer."""
 
 
 def write_parquet(
@@ -95,14 +97,24 @@ def write_parquet(
 
 
 def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
-    store: ObjectStore, key: str, *, schema: pa.Schema, size: int, rows: int, memory: int, batch_bytes: int
+    store: ObjectStore,
+    key: str,
+    *,
+    schema: pa.Schema,
+    size: int,
+    rows: int,
+    memory: int,
+    batch_bytes: int,
+    columns: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Read a file in batches of about `batch_bytes`, with the columns, order and metadata of `schema`.
 
-    The file may have been written before the columns grew: those that it lacks are null, narrower ones get wider.
+    The file may have been written before the columns grew: those that it lacks are null, narrower ones get wider. That
+    it lacks none that was written is seen by the checksum `columns`.
 
     Raises:
-        DatasetError: the file is gone, is no Parquet, is shorter than `size`, or lacks a column that must not be null.
+        DatasetError: the file is gone, is no Parquet, is shorter than `size`, has other columns than were written, or
+            lacks one that must not be null.
         CountMismatch: it does not have `rows` rows.
 
     """
@@ -110,6 +122,12 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
     with _readable(store, key), store.open_reader(key, size=size) as raw:
         metadata = pq.read_metadata(raw)
         _count(store, key, "its footer counts", metadata.num_rows, rows)
+        if columns is not None and columns != _columns_of(metadata):
+            raise DatasetError(
+                f"{store.url}/{key}",
+                "its columns are not those that were written",
+                "Restore the file as it was written.",
+            )
         file = _opened(raw, metadata, 4 * batch_bytes)
         for group in range(metadata.num_row_groups):
             step = _rows_per_batch(metadata.row_group(group), memory / max(rows, 1), batch_bytes)
@@ -179,10 +197,11 @@ def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> W
                 with taking(f"{store.url}/{key}"):
                     added, size = groups.write_next(writer)
                 rows, memory = rows + added, memory + size
-    file = WrittenFile(key, rows, sink.info.size, memory, f"sha256:{hashed.digest()}")
-    with _readable(store, key), store.open_reader(key, size=file.bytes) as raw:
-        _count(store, key, "its footer counts", pq.read_metadata(raw).num_rows, rows)
-    return file
+    size = sink.info.size
+    with _readable(store, key), store.open_reader(key, size=size) as raw:
+        metadata = pq.read_metadata(raw)
+    _count(store, key, "its footer counts", metadata.num_rows, rows)
+    return WrittenFile(key, rows, size, memory, f"sha256:{hashed.digest()}", _columns_of(metadata))
 
 
 @contextmanager
@@ -263,6 +282,12 @@ def _opened(raw: BinaryIO, metadata: pq.FileMetaData, most: int) -> pq.ParquetFi
         buffer_size=0 if whole else 1 << 20,
         page_checksum_verification=True,
     )
+
+
+def _columns_of(metadata: pq.FileMetaData) -> str:
+    # Where pyarrow keeps the schema of Arrow, with all types and metadata.
+    schema = (metadata.metadata or {}).get(b"ARROW:schema", b"")
+    return f"sha256:{hashlib.sha256(schema).hexdigest()}"
 
 
 def _compressed(group: pq.RowGroupMetaData) -> int:

@@ -41,7 +41,7 @@ def commit(number: int, pipeline: str = "p", **other: Any) -> Commit:
         "rows": number,
         "schema": SCHEMA,
         "files": (DataFile(f"data/{number}.parquet", 1, 100, 10, "sha256:00"),),
-        "rejected": (DataFile(f"_quarantine/{number}.parquet", 2, 200, 20, "sha256:01"),),
+        "rejected": (DataFile(f"_quarantine/{number}.parquet", 2, 200, 20, "sha256:01", columns="sha256:02"),),
         "pipelines": {pipeline: Progress({"at": number}, number, number)},
     }
     return Commit(**{**told, **other})

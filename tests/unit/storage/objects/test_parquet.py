@@ -272,6 +272,21 @@ def test_a_missing_column_is_told() -> None:
         read_back(store, file, pa.schema([("n", pa.int64()), pa.field("m", pa.int64(), nullable=False)]))
 
 
+def test_columns_that_grew_are_no_columns_that_went() -> None:
+    """A file that lacks a column since it is older is filled up; one that has other columns than it had is not."""
+    store = MemoryStore()
+    wide = pa.schema([("n", pa.int64()), ("m", pa.int64())])
+    name = numbered()
+    narrow, other = (
+        write_parquet(store, [batch], name, SIZES)[0]
+        for batch in (pa.record_batch({"n": [1]}), pa.record_batch({"m": [1]}))
+    )
+    (back,) = read_back(store, narrow, wide, columns=narrow.columns)
+    assert back.to_pylist() == [{"n": 1, "m": None}]
+    with pytest.raises(DatasetError, match="not those that were written"):
+        read_back(store, narrow, wide, columns=other.columns)
+
+
 def test_sizes_are_checked() -> None:
     """Sizes of nothing are the user's mistake, told all at once."""
     with pytest.raises(ConfigurationError, match="file, row_group"):
