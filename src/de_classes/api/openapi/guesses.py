@@ -65,7 +65,7 @@ def key_columns(listing: Listing, name: str) -> tuple[tuple[str, ...], str]:
     for candidate in ("id", f"{singular}id", "uuid", "guid", "uid", f"{singular}uuid", f"{singular}number"):
         found = listing.field(candidate)
         if found is not None and found[1].kind in {"string", "integer"} and not found[1].nullable:
-            return (found[0],), f"{found[0]!r} by its name"
+            return (found[0],), f"{found[0]!r} by its name{_unsure(listing, found[0])}"
     return (), ""
 
 
@@ -83,12 +83,16 @@ def incremental_of(listing: Listing, *, keyed: bool) -> Guess | None:
             items.append(_text("format", "unix"))
         if shape is not None and shape.schema.get("format") == "date":
             items.append(_text("format", "iso_date"))
-        why = f"the parameter {param!r} and the field {field!r}"
+        why = f"the parameter {param!r} and the field {field!r}{_unsure(listing, field)}"
         if keyed:
             items.append(Item(atom("True"), "inclusive="))
             why += "; inclusive is the safe choice, for mode merge"
         return Guess(call("Incremental", items), why)
     return None
+
+
+def _unsure(listing: Listing, field: str) -> str:
+    return "" if field in listing.record.required else ", which the document does not say to be always there"
 
 
 def _moment(listing: Listing, verb: str) -> str | None:

@@ -51,11 +51,7 @@ def generated(document: Document | Mapping[str, Any]) -> str:
 @dataclass
 class _Module:
     document: Document
-    types: Types = field(init=False)
     left_out: list[NoListing] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.types = Types(self.document)
 
     def source(self) -> str:
         listings = self._listings()
@@ -83,7 +79,7 @@ class _Module:
         """The lists that can be read, by names that no two of them have."""
         found: list[Listing] = []
         for path, method, operation, parameters in self.document.operations():
-            listing = listing_of(self.document, self.types, path, method, operation, parameters)
+            listing = listing_of(self.document, Types(self.document), path, method, operation, parameters)
             if isinstance(listing, NoListing):
                 self.left_out.append(listing)
             elif listing is not None:

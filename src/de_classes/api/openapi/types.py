@@ -95,7 +95,7 @@ class Shape:
 
 
 class Types:
-    """The types of one document."""
+    """The types of one operation of a document; what it can be asked for is bounded."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
