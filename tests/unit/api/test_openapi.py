@@ -341,6 +341,11 @@ def test_pagings(parameters: Any, fields: Any, headers: Any, wanted: str | None)
     assert found == ([f"paging={wanted},"] if wanted else [])
 
 
+def test_a_list_whose_next_page_nobody_knows() -> None:
+    """Where pages have a size and no way to the next one is known, that rows would be missing is said in the code."""
+    assert "'limit', and no way to a next page is known: as it stands" in generated(listing(None, [query("limit")]))
+
+
 MOMENT = {"type": "string", "format": "date-time"}
 
 

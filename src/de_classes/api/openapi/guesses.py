@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .code import Code
     from .lists import Listing
 
-__all__ = ["Guess", "incremental_of", "key_columns", "paging_of"]
+__all__ = ["Guess", "incremental_of", "key_columns", "paging_of", "size_of"]
 
 _TEXTS = {"string"}
 _NUMBERS = {"integer", "number"}
@@ -113,7 +113,7 @@ def _cursor(listing: Listing) -> Guess | None:
     at = _at(listing, _TEXTS | _NUMBERS, _NEXT_CURSORS)
     if at is None and header is None:
         return None
-    size = _size(listing)
+    size = size_of(listing)
     sizes = [] if size is None else [_number("limit", size[1]), _text("limit_param", size[0])]
     if at is None:
         items = [_text("header", str(header)), _text("param", param), *sizes]
@@ -129,13 +129,13 @@ def _next_link(listing: Listing) -> Guess | None:
     if at is None:
         return None
     why = f"{at!r} in the answer is taken for the link to the next page"
-    return Guess(call("NextLink", [_text("at", at)]), why, _size(listing))
+    return Guess(call("NextLink", [_text("at", at)]), why, size_of(listing))
 
 
 def _header(listing: Listing) -> Guess | None:
     if "link" not in listing.answer.headers:
         return None
-    return Guess(call("LinkHeader", []), "answers have a header Link", _size(listing))
+    return Guess(call("LinkHeader", []), "answers have a header Link", size_of(listing))
 
 
 def _page_number(listing: Listing) -> Guess | None:
@@ -146,7 +146,7 @@ def _page_number(listing: Listing) -> Guess | None:
     starts = [schema.get("default"), schema.get("minimum")]
     first = 0 if any(start == 0 and not isinstance(start, bool) for start in starts) else 1
     items = [_text("param", param)] + ([_number("first", 0)] if first == 0 else [])
-    size = _size(listing)
+    size = size_of(listing)
     if size is not None:
         items += [_number("per_page", size[1]), _text("per_page_param", size[0])]
     total = _at(listing, {"integer"}, _TOTAL_PAGES)
@@ -157,7 +157,7 @@ def _page_number(listing: Listing) -> Guess | None:
 
 
 def _offset(listing: Listing) -> Guess | None:
-    param, size = _first(listing.queries, *_OFFSETS), _size(listing)
+    param, size = _first(listing.queries, *_OFFSETS), size_of(listing)
     if param is None or size is None:
         return None
     items = [_number("limit", size[1]), _text("limit_param", size[0]), _text("param", param)]
@@ -171,7 +171,7 @@ def _keyset(listing: Listing, key: tuple[str, ...]) -> Guess | None:
     param = _first(listing.queries, *_AFTER_PARAMS, "sinceid", "afterid", "lastid", "startafterid")
     if param is None or not key:
         return None
-    size = _size(listing)
+    size = size_of(listing)
     items = [_text("param", param), _text("key", key[0])]
     if size is not None:
         items += [_number("limit", size[1]), _text("limit_param", size[0])]
@@ -179,7 +179,7 @@ def _keyset(listing: Listing, key: tuple[str, ...]) -> Guess | None:
     return Guess(call("Keyset", items), why)
 
 
-def _size(listing: Listing) -> tuple[str, int] | None:
+def size_of(listing: Listing) -> tuple[str, int] | None:
     """The parameter for how many records a page has, and as many as the API gives."""
     param = _first(listing.queries, *_SIZES)
     if param is None:

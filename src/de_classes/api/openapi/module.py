@@ -11,7 +11,7 @@ from de_classes.errors import ConfigurationError
 
 from .code import Code, Item, atom, call, comment, identifier, listed, literal, written
 from .document import Document, mapping, sequence
-from .guesses import incremental_of, key_columns, paging_of
+from .guesses import incremental_of, key_columns, paging_of, size_of
 from .lists import NoListing, listing_of
 from .security import auth_of
 from .types import Types
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["generated"]
 
 _NO_SERVER = "https://api.example.com"
-_VERSION = re.compile(r"v\d+(\.\d+)*|api", re.IGNORECASE)
+_VERSION = re.compile(r"v\d+(\.\d+)*|\d+\.\d+|api", re.IGNORECASE)
 _TAKEN = {"BASE_URL", "RESOURCES"}
 _MOST_SAID = 110
 _IMPORTED = re.compile(
@@ -175,9 +175,17 @@ def _resource(name: str, variable: str, listing: Listing) -> list[str]:
         items.append(Item(atom('"evolve"'), "schema_changes=", ("the document lets records have other fields",)))
     told = listing.operation.get("summary")
     said = comment(f"GET {listing.path}: {told}"[:_MOST_SAID]) if isinstance(told, str) and told.strip() else []
-    missing = [] if paging else _guess("nothing in the document tells of pages, so there is one")
+    missing = [] if paging else _guess(_single(listing))
     unkeyed = [] if key else _guess("no field is sure to identify a record, so there is no primary key")
     return [*said, *missing, *unkeyed, f"{variable} = {written(call('Resource', items, apart=True))}"]
+
+
+def _single(listing: Listing) -> str:
+    """Why there is one page only: that is to be looked at where something speaks against it."""
+    size = size_of(listing)
+    if size is None:
+        return "nothing in the document tells of pages, so there is one"
+    return f"there is a parameter {size[0]!r}, and no way to a next page is known: as it stands, only one page is read"
 
 
 def _schema(listing: Listing) -> Item:
