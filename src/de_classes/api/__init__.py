@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .auth import OAuth2RefreshToken as OAuth2RefreshToken
     from .auth import Signed as Signed
     from .auth import TokenLogin as TokenLogin
+    from .caching import HttpCache as HttpCache
     from .client import ApiClient as ApiClient
     from .downloads import Csv as Csv
     from .downloads import Download as Download
@@ -56,6 +57,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Download": ".downloads",
         "DownloadSource": ".downloads",
         "GraphQLConnection": ".paging",
+        "HttpCache": ".caching",
         "HttpTransport": ".transport",
         "Incremental": ".incremental",
         "Keyset": ".paging",
