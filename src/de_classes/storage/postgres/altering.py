@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .identifiers import TableName
     from .types import Column
 
-__all__ = ["create", "grow", "growing_ddl", "lock", "refuse_obstacles"]
+__all__ = ["create", "grow", "growing_ddl", "lock", "needed", "refuse_obstacles"]
 
 _IN_THE_WAY = (
     psycopg.DataError,
@@ -49,19 +49,33 @@ def create(
 
 def lock(
     connection: psycopg.Connection[Any], target: TableName, pieces: Sequence[Sequence[Column]], mode: Mode
-) -> Table:
-    """Lock a table until the transaction ends, for as much as its growth needs, and give it as it is then.
+) -> tuple[Table, Sequence[Change]]:
+    """Lock a table until the transaction ends, for as much as its growth needs; as it is then, and how it is to grow.
 
     Where it need not grow, nobody waits who would not anyway; but nobody may alter it.
     """
     rows = "SHARE ROW EXCLUSIVE" if mode is Mode.REPLACE else "ROW EXCLUSIVE"
     with connection.transaction() as savepoint:
         table = _locked(connection, target, rows)
-        grows = bool(changes(str(target), pieces, table))
-        if grows:
+        made = needed(connection, target, table, pieces)
+        if made:
             # Two that hold a lock and ask for a stronger one would wait for each other for ever: it is given back.
             raise psycopg.Rollback(savepoint)
-    return _locked(connection, target, "ACCESS EXCLUSIVE") if grows else table
+    if made:
+        table = _locked(connection, target, "ACCESS EXCLUSIVE")
+        made = needed(connection, target, table, pieces)
+    return table, made
+
+
+def needed(
+    connection: psycopg.Connection[Any], target: TableName, table: Table, pieces: Sequence[Sequence[Column]]
+) -> Sequence[Change]:
+    """The changes that a table needs: those that are optional, where the column has no value yet."""
+    return [
+        change
+        for change in changes(str(target), pieces, table)
+        if not (change.optional and _has_obstacle(connection, change, target, table))
+    ]
 
 
 def _locked(connection: psycopg.Connection[Any], target: TableName, mode: str) -> Table:
@@ -72,16 +86,13 @@ def _locked(connection: psycopg.Connection[Any], target: TableName, mode: str) -
     return table
 
 
-def grow(
-    connection: psycopg.Connection[Any], target: TableName, table: Table, pieces: Sequence[Sequence[Column]]
-) -> Table:
-    """Let a table that is locked grow to take all pieces; gives it as it is then.
+def grow(connection: psycopg.Connection[Any], target: TableName, table: Table, made: Sequence[Change]) -> Table:
+    """Let a table that is locked grow; gives it as it is then.
 
     Raises:
         SchemaMismatch: values, or what depends on a column, are in the way.
 
     """
-    made = changes(str(target), pieces, table)
     if not made:
         return table
     refuse_obstacles(connection, str(target), target, table, made)
@@ -110,12 +121,7 @@ def refuse_obstacles(
         SchemaMismatch: some would; all such columns are named.
 
     """
-    queries = ((change, change.obstacle(name)) for change in made)
-    if table.row_security:  # a value that a policy hides is one that would be lost: the server then says that it cannot
-        connection.execute("SET LOCAL row_security TO off")
-    wrong = [change.refusal for change, query in queries if query and connection.execute(query.encode()).fetchone()]
-    if table.row_security:
-        connection.execute("SET LOCAL row_security TO DEFAULT")
+    wrong = [change.refusal for change in made if _has_obstacle(connection, change, name, table)]
     if wrong:
         raise SchemaMismatch(
             f"table {subject}",
@@ -123,6 +129,18 @@ def refuse_obstacles(
             "Cast the columns that come in a transform, or load with mode replace.",
             differences=wrong,
         )
+
+
+def _has_obstacle(connection: psycopg.Connection[Any], change: Change, name: TableName, table: Table) -> bool:
+    query = change.obstacle(name)
+    if not query:
+        return False
+    if table.row_security:  # a value that a policy hides would be lost as well: the server then says that it hides some
+        connection.execute("SET LOCAL row_security TO off")
+    found = connection.execute(query.encode()).fetchone()
+    if table.row_security:
+        connection.execute("SET LOCAL row_security TO DEFAULT")
+    return found is not None
 
 
 def _depended_on(target: TableName, made: Sequence[Change], error: psycopg.Error) -> SchemaMismatch:

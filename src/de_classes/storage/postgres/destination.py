@@ -10,12 +10,12 @@ from de_classes.errors import ConfigurationError
 from de_classes.utils.quarantine import quarantine_of
 
 from ._errors import postgres_errors
-from .altering import growing_ddl, refuse_obstacles
+from .altering import growing_ddl, needed, refuse_obstacles
 from .catalogue import table_in_catalogue
 from .client import PostgresClient
 from .creating import table_ddl
 from .encode import CsvEncoder
-from .growing import changes, coming_columns, together
+from .growing import coming_columns, together
 from .identifiers import TableName, quoted, shortened
 from .load import PostgresLoad
 from .placing import place
@@ -112,7 +112,7 @@ class PostgresDestination:
             coming = coming_columns(str(name), schema)
             if table is None:
                 return table_ddl(connection, name, together(str(name), [coming]), key)
-            made = changes(str(name), [coming], table)
+            made = needed(connection, name, table, [coming])
             refuse_obstacles(connection, str(name), name, table, made)
             return growing_ddl(connection, name, made)
 

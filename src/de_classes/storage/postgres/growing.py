@@ -14,7 +14,8 @@ bigint, for floats                       double precision, if all values lie wit
 varchar(n)                               the longer one; text
 timestamp(n), timestamptz(n), time(n)    the one with more digits of a second
 array                                    an array of what its elements become
-any without a value                      what comes: one with NULL only, or an array of nothing else
+any without a value                      what comes: one with NULL only, or an array of nothing else; so does text that
+                                         would take a number, a struct or the like in its spelling
 =======================================  ===============================================================================
 
 Where a column takes all that comes, it stays: nothing becomes narrower, and jsonb takes whatever fields a struct gains.
@@ -63,6 +64,8 @@ _FLOATS = ["real", "double precision"]
 _TEXTS = {"text", "varchar"}
 _FRACTIONS = {"timestamp", "timestamptz", "time"}
 _MICROSECONDS = 6
+_EXACT = 2**53
+"""Up to here every whole number is a float. In digits, since the server's own 2^53 is a float, and compares as one."""
 _MOST_DIGITS = 1000
 """The highest precision that numeric can be declared with."""
 
@@ -179,6 +182,8 @@ def converted(name: str, written: PgType, wanted: PgType, coming: PgType, schema
         return column
     if is_void(coming):
         return _of_nothing(column, written, wanted, schema)
+    if wanted == coming and written.element == PgType("text"):
+        return f"{column}::{wanted.ddl(schema)}"  # it was spelled so for a column of text
     cuts = wanted.base in {"varchar", "char"} and wanted.arguments  # a cast would, in silence
     aloud = holds(wanted, written) and not (cuts and wider(wanted, written) != wanted)
     if aloud or wanted.base == "enum" or wider(wanted, written) == wanted:
@@ -205,6 +210,8 @@ class Change:
     was: PgType | None = None
     """None: it is new."""
     needs: Needs = ""
+    optional: bool = False
+    """Whether the column takes what comes in any case: text that has had no value yet, and is to have numbers."""
 
     @classmethod
     def of(cls, column: str, coming: PgType, known: PgType | None) -> Change:
@@ -231,10 +238,10 @@ class Change:
         name = quoted(self.column)
         in_array = self.was.array and (self.becomes.array or self.becomes == _JSONB)
         value = "value" if in_array else name
-        wrong = f"{value} IS NOT NULL" if self.needs == "no values" else f"NOT {value} BETWEEN -(2^53) AND 2^53"
+        wrong = f"{value} IS NOT NULL" if self.needs == "no values" else f"NOT {value} BETWEEN -{_EXACT} AND {_EXACT}"
         if in_array:
             wrong = f"EXISTS (SELECT FROM unnest({name}) AS element (value) WHERE {wrong})"
-        return f"SELECT FROM {table.sql} WHERE {wrong} LIMIT 1"
+        return f"SELECT 1 FROM {table.sql} WHERE {wrong} LIMIT 1"
 
     @property
     def refusal(self) -> str:
@@ -284,15 +291,21 @@ def changes(subject: str, pieces: Sequence[Sequence[Column]], table: Table) -> l
     found, wrong = [], []
     for name, columns in _by_name(pieces).items():
         known, types = there.get(name), [column.type for column in columns]
-        if known is not None and all(_together(known, type_) == known for type_ in types):
-            continue
         both = _all_together(types)
-        if both is None:
+        if known is not None and all(_together(known, type_) == known for type_ in types):
+            if both is not None and _is_as_text(known, both):
+                found.append(Change(name, both, known, "no values", optional=True))
+        elif both is None:
             wrong.append(_apart(name, types))
         else:
             found.append(Change.of(name, both, known))
     _refuse(subject, wrong)
     return found
+
+
+def _is_as_text(known: PgType, coming: PgType) -> bool:
+    """Whether a column of text takes something else in its spelling; columns of nothing but null are made as text."""
+    return known.element == PgType("text") and wider(known, coming) is None and not is_void(coming)
 
 
 def _by_name(pieces: Sequence[Sequence[Column]]) -> Mapping[str, list[Column]]:

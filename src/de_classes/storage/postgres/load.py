@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from .catalogue import Table
     from .destination import PostgresDestination
+    from .growing import Change
     from .identifiers import TableName
     from .state import State
     from .types import Column
@@ -128,10 +129,10 @@ class PostgresLoad:
     def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> bool:
         """Move what is staged; whether there is a table now."""
         pieces = [receipt for receipt in receipts if "table" in receipt.details]
-        table = self._table_for(connection, pieces)
+        table, made = self._table_for(connection, pieces)
         reach("postgres.commit.before_move")
         if table is not None:
-            self._move_rows(connection, pieces, table)
+            self._move_rows(connection, pieces, table, made)
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
         if self.mode is Mode.REPLACE:
             quarantine.empty(connection)
@@ -139,17 +140,20 @@ class PostgresLoad:
         reach("postgres.commit.after_move")
         return table is not None
 
-    def _table_for(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]) -> Table | None:
-        """The target, made if it was missing and there are columns to make it of; locked where it may grow."""
+    def _table_for(
+        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]
+    ) -> tuple[Table | None, Sequence[Change]]:
+        """The target, made if it is missing and there are columns to make it of, and how it is to grow: then locked."""
         target, evolves = self.target, self.destination.schema_changes == "evolve"
         columns = self._columns(pieces, self.stream.schema)
         if table_in_catalogue(connection, target) is None and columns:
             create(connection, target, columns if evolves else columns[:1], self.primary_key)
         table = table_in_catalogue(connection, target)
+        made: Sequence[Change] = []
         if table is None:
-            return None
+            return None, made
         if evolves:
-            table = lock(connection, target, self._columns(pieces), self.mode)
+            table, made = lock(connection, target, self._columns(pieces), self.mode)
         else:
             self._refuse_other_columns(pieces)
         for piece in pieces:
@@ -157,7 +161,7 @@ class PostgresLoad:
                 place(str(target), piece.schema, table, self.primary_key, self.destination.schema_changes)
         if self.mode is Mode.MERGE:
             check_merge_key(connection, target, table, self.primary_key)
-        return table
+        return table, made
 
     def _columns(self, pieces: Sequence[Receipt], otherwise: pa.Schema | None = None) -> list[list[Column]]:
         """The columns of every piece, or if there is none, of another schema: such as a table can be made of."""
@@ -167,12 +171,13 @@ class PostgresLoad:
             place(str(self.target), schema, None, self.primary_key)
         return [coming_columns(str(self.target), schema) for schema in schemas]
 
-    def _move_rows(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> None:
+    def _move_rows(
+        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table, made: Sequence[Change]
+    ) -> None:
         move = Move(self.target, self.state.schema, self.mode, self.primary_key)
         if self.mode is Mode.REPLACE:
             move.empty(connection, table, truncate=self.destination.truncate)
-        if self.destination.schema_changes == "evolve":
-            table = grow(connection, self.target, table, self._columns(pieces))
+        table = grow(connection, self.target, table, made)
         for piece in pieces:
             move.run(connection, piece, table)
 

@@ -67,7 +67,7 @@ class Placing:
         if array.null_count and column.name in self.required:
             raise refuse(pc.index(array.is_null(), True).as_py(), "NULL")
         lists = plain(array)
-        if not column.type.array:
+        if not column.type.array or pa.types.is_null(lists.type):
             return _exactly(lists, column.type, refuse)
         values = lists.flatten()
         exact = _exactly(plain(values), column.type.element, lambda at, what: refuse(row_of_value(lists, at), what))

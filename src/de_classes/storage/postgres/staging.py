@@ -112,7 +112,8 @@ class Staging:
         if there is not None and self.schema_changes == "evolve" and not self.replaces:
             # The commit looks again, under a lock; here it saves copying what is refused then.
             made = changes(str(self.target), [coming_columns(str(self.target), schema)], there)
-            refuse_obstacles(connection, str(self.target), self.target, there, made)
+            lossy = [change for change in made if not change.optional]
+            refuse_obstacles(connection, str(self.target), self.target, there, lossy)
         _create(connection, TableName(self.state.schema, name), placing, self.target, there)
         copying = _Copying(placing, self.encoder, schema)
         columns = column_list(placing.columns)

@@ -63,7 +63,8 @@ def fits(staged: Table, target: Table | None, receipt: Receipt, *, evolves: bool
     coming = coming_columns("staged", receipt.schema)
     becomes = {column.name: column.type for column in target.columns}
     if evolves:
-        becomes |= {change.column: change.becomes for change in changes("staged", [coming], target)}
+        made = changes("staged", [coming], target)
+        becomes |= {change.column: change.becomes for change in made if not change.optional}
     types = {column.name: column.type for column in coming}
     return all(_moves(becomes.get(c.name), c.type, types.get(c.name, c.type)) for c in staged.columns)
 

@@ -41,6 +41,11 @@ def test_narrow_floats_keep_their_value(postgres_url: str, column: str, values: 
     assert load(postgres_url, column, values) == [(held,)]
 
 
+def test_nothing_but_null_goes_into_any_column(postgres_url: str) -> None:
+    """A column without a type of its own is NULL in an array as well."""
+    assert load(postgres_url, "double precision[]", pa.nulls(1)) == [(None,)]
+
+
 def test_text_that_is_too_long_is_refused_inside_lists(postgres_url: str) -> None:
     """Blanks beyond the length are refused, and not cut, in arrays as in plain columns; the row is named."""
     with pytest.raises(ValueNotHeld) as told:
