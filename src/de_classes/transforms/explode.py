@@ -109,7 +109,9 @@ class Explode:
 
 
 def _items(item: pa.Field[Any], values: Any) -> Iterator[tuple[pa.Field[Any], Any]]:
-    """The columns that items give: those of a struct are null where it is."""
+    """The columns that items give: those of a struct are null where it is; none where nobody knows what items are."""
+    if pt.is_null(item.type):
+        return
     if not pt.is_struct(item.type):
         yield item.with_name("value"), values
         return

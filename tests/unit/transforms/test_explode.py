@@ -88,6 +88,13 @@ class TestChildren:
         made = LINES(pa.record_batch({"id": [1, 2], "lines": pa.nulls(2)}))
         assert (made.num_rows, made.schema.names) == (0, ["order_id", "line_number"])
 
+    def test_lists_that_are_all_empty(self) -> None:
+        """Lists without items, or of nulls only, give no column for items, whatever their items turn out to be."""
+        lists = pa.array([[], [None, None]], pa.list_(pa.null()))
+        made = LINES(pa.record_batch({"id": [1, 2], "lines": lists}))
+        assert made.schema.names == ["order_id", "line_number"]
+        assert rows(made) == [(2, 1), (2, 2)]
+
 
 class TestRefusals:
     def test_columns_of_one_name(self) -> None:
