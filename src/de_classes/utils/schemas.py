@@ -52,7 +52,8 @@ def is_within_floats(field: pa.Field[Any]) -> bool:
 def united(schemas: Iterable[pa.Schema], subject: str) -> pa.Schema:
     """The schema that holds the values of all: columns in the order in which they first come.
 
-    A column that one of them lacks becomes nullable. What only one says in its metadata holds no more.
+    A column that one of them lacks becomes nullable. What only one says in its metadata holds no more, unless
+    the other has only nulls.
 
     Raises:
         SchemaMismatch: a column has types that do not grow into one; names all such columns.
@@ -122,12 +123,19 @@ def _united(
         if kind is None:
             wrong.append(f"column {path}{field.name} is {field.type}, and {other.type} comes")
             continue
-        metadata: dict[bytes | str, bytes | str] = dict((field.metadata or {}).items() & (other.metadata or {}).items())
-        metadata = metadata if kind in {field.type, other.type} else {}
+        metadata = _shared(field, other) if kind in {field.type, other.type} else {}
         nullable = field.nullable or other.nullable
         fields.append(pa.field(field.name, kind, nullable, metadata or None))
     fields += [field.with_nullable(nullable=True) for field in new if field.name not in known]
     return fields, wrong
+
+
+def _shared(one: pa.Field[Any], other: pa.Field[Any]) -> dict[bytes | str, bytes | str]:
+    """The metadata that holds for the values of both; a column of nulls has none to contradict."""
+    for nulls, values in ((one, other), (other, one)):
+        if pa.types.is_null(nulls.type):
+            return dict((values.metadata or {}).items())
+    return dict((one.metadata or {}).items() & (other.metadata or {}).items())
 
 
 def _wider(old: pa.Field[Any], new: pa.Field[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pyarrow as pa
@@ -106,6 +107,17 @@ def test_whole_numbers_that_are_marked_grow_into_floats() -> None:
     both = united([pa.schema([marked]), pa.schema([plain])], "t").field("c")
     assert not is_within_floats(both)
     assert not is_within_floats(united([pa.schema([marked]), pa.schema([double])], "t").field("c"))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_column_of_nulls_takes_nothing_from_a_mark(nested: bool) -> None:
+    """Nulls lie within floats, too: with them, marked whole numbers may still become floats, in either order."""
+    marked, nulls = within_floats(pa.field("c", pa.int64())), pa.field("c", pa.null())
+    kinds = [marked, nulls, pa.field("c", pa.float64())]
+    if nested:
+        kinds = [pa.field("s", pa.list_(pa.struct([kind]))) for kind in kinds]
+    for order in itertools.permutations(kinds):
+        assert united([pa.schema([kind]) for kind in order], "t").field(0).type == kinds[-1].type
 
 
 def test_columns_come_together_in_the_order_in_which_they_come() -> None:
