@@ -71,7 +71,8 @@ class RemoteFile:
             before = arrived
             try:
                 with self._asked(arrived, known) as answer:
-                    _refuse_another(answer, known)
+                    # The server need not say again what the file is; where half of it is here, it must.
+                    _refuse_another(answer, known, "none" if arrived else known)
                     known = known or _strong(answer.headers)
                     # What is packed for the way has bytes of its own, which no range counts.
                     resumable = known is not None and not _is_packed(answer)
@@ -141,11 +142,12 @@ def _whole(answer: Streamed) -> Iterator[bytes]:
         )
 
 
-def _refuse_another(answer: Streamed, etag: str | None) -> None:
-    if etag is not None and answer.headers.get("etag", etag) != etag:
+def _refuse_another(answer: Streamed, etag: str | None, unsaid: str | None) -> None:
+    found = answer.headers.get("etag", unsaid)
+    if etag is not None and found != etag:
         raise InvalidAnswer(
             answer.request.name,
-            f"the file has changed: its ETag was {etag} and is {answer.headers['etag']}",
+            f"the file has changed: its ETag was {etag} and is {found}",
             "Run it again, to read the file that is there now.",
         )
 

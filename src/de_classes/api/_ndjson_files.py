@@ -9,9 +9,12 @@ import msgspec
 
 from de_classes.errors import ConfigurationError, InvalidAnswer
 
+from ._converting import Converter
 from .arrow_json import ArrowJson
 from .pages import Records
-from .records import RecordConverter, infer_schema
+from .paging import Page
+from .records import RecordConverter
+from .resource import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,36 +69,36 @@ class Ndjson:
             ValueNotHeld: a value that its column cannot hold.
 
         """
-        read: _Reading | None = None
+        read = _Inferred(table) if schema is None else _Declared(table, schema, self.extra_fields)
         first = 1
         for block in _blocks(pieces, batch_bytes, max(batch_bytes, self.max_line_bytes), where):
             told = f"the lines from {first} on of {where}"
             records = _records(block, first, where, told)
             first += block.count(b"\n")
-            if not records:
-                continue
-            if read is None:
-                read = _Reading.of(table, schema or infer_schema(table, records, told), self, inferred=schema is None)
-            yield read.batch(records, told)
+            if records:
+                yield read.batch(records, told)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Lines to batches of one schema: by Arrow's parser where that is exact, else as `RecordConverter` says."""
+class _Declared:
+    """Lines to batches of a declared schema: by Arrow's parser where that is exact, else as `RecordConverter` says."""
 
-    fast: ArrowJson
-    exact: RecordConverter
-
-    @classmethod
-    def of(cls, table: str, schema: pa.Schema, how: Ndjson, *, inferred: bool) -> _Reading:
-        return cls(
-            ArrowJson(schema, ignore_extra=how.extra_fields == "ignore", as_written=inferred),
-            RecordConverter(table, schema, how.extra_fields, inferred=inferred),
-        )
+    def __init__(self, table: str, schema: pa.Schema, extra_fields: ExtraFields) -> None:
+        self._fast = ArrowJson(schema, ignore_extra=extra_fields == "ignore", as_written=False)
+        self._exact = RecordConverter(table, schema, extra_fields)
 
     def batch(self, records: Records, where: str) -> pa.RecordBatch:
-        batch = self.fast.read(records)
-        return batch if batch is not None else self.exact.batch(list(records), where)
+        batch = self._fast.read(records)
+        return batch if batch is not None else self._exact.batch(list(records), where)
+
+
+class _Inferred:
+    """Lines to batches of the columns that the first of them show."""
+
+    def __init__(self, table: str) -> None:
+        self._converter = Converter(Resource(table, table, schema_changes="freeze"))
+
+    def batch(self, records: Records, where: str) -> pa.RecordBatch:
+        return self._converter.batch(Page(where, None, records))[0]
 
 
 def _blocks(pieces: Iterator[bytes], size: int, most: int, where: str) -> Iterator[bytes]:

@@ -131,7 +131,12 @@ class TestNdjson:
             rows_of(Shelf(b'{"id": "' + b"x" * 200 + b'"}\n'), long, batch_bytes=50)
 
     def test_columns_are_inferred_where_none_are_declared(self) -> None:
-        """The first batch tells the columns."""
+        """The first batch tells the columns; what does not fit them later is an error, and no number loses digits."""
+        lines = b'{"a": 1, "b": 0.1}\n' * 20
+        with pytest.raises((SchemaMismatch, ValueNotHeld)):
+            rows_of(Shelf(lines + b'{"a": 1, "b": 0.1, "c": 1}'), Download("t", "/t"), batch_bytes=100)
+        with pytest.raises((SchemaMismatch, ValueNotHeld)):
+            rows_of(Shelf(lines + b'{"a": 1, "b": 0.1234567890123456789}'), Download("t", "/t"), batch_bytes=100)
         assert rows_of(Shelf(b'\xef\xbb\xbf{"a": 1, "b": ["x"]}\n'), Download("t", "/t")) == [{"a": 1, "b": ["x"]}]
 
 
@@ -187,6 +192,24 @@ class TestFiles:
             shelf.etag = '"v2"'
             with pytest.raises(InvalidAnswer, match="has changed"):
                 taken(plan)
+
+    @pytest.mark.parametrize("etag", [None, '"v2"'])
+    def test_the_rest_is_taken_only_of_the_same_file(self, etag: str | None) -> None:
+        """A server that answers with the whole of another file, or of nobody knows which, is not believed."""
+        first = Reply(200, LINES, {"ETag": '"v1"'}, cut="within")
+        then = Reply(200, LINES, {"ETag": etag} if etag else {})
+        with ScriptedServer([Reply(405), first, then]) as server, ApiClient(server.url, retry=HASTY) as client:
+            source = DownloadSource(client, [Download("orders", "/o", schema=SCHEMA)])
+            with source.plan(source.streams()[0], None) as plan, pytest.raises(InvalidAnswer, match="has changed"):
+                taken(plan)
+
+    def test_the_whole_of_the_same_file_serves_for_the_rest(self) -> None:
+        """What arrived before is left out of a whole answer, where a server knows no ranges."""
+        replies = [Reply(200, LINES, {"ETag": '"v1"'}, cut=cut) for cut in ("within", "")]
+        with ScriptedServer([Reply(405), *replies]) as server, ApiClient(server.url, retry=HASTY) as client:
+            source = DownloadSource(client, [Download("orders", "/o", schema=SCHEMA)])
+            with source.plan(source.streams()[0], None) as plan:
+                assert taken(plan) == ROWS
 
     def test_an_answer_shorter_than_announced_is_an_error(self) -> None:
         """Also where a transport does not notice."""
