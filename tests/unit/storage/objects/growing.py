@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
@@ -234,6 +235,22 @@ class GrowingBehaviour:
             load.commit(written(load, pa.record_batch({"n": [2**53 + 1]})), None)
         with evolving.begin("p", Stream("others"), Mode.APPEND) as load, pytest.raises(SchemaMismatch):
             written(load, pa.record_batch({"n": [0.5]}))
+
+    def test_what_older_versions_wrote_grows_too(self, store: ObjectStore, evolving: DatasetDestination) -> None:
+        """Entries of the log and the ledger from before there were growth and quarantine are read as before."""
+        loaded(evolving, some(1))
+        with evolving.begin("p", ORDERS, Mode.APPEND) as load:
+            written(load, some(2), named="staged")
+        for key in keys(store, "lake/orders/_commits") + keys(store, "lake/orders/_staged"):
+            entry = json.loads(store.get(key))
+            for file in entry.get("files", ()):
+                del file["columns"]
+            store.put(key, json.dumps(entry).encode())
+        with evolving.begin("p", ORDERS, Mode.APPEND) as load:
+            pieces = written(load, pa.record_batch({"id": [3], "note": ["gift"]}))
+            load.commit([*load.staged.values(), *pieces], None)
+        assert [(row["id"], row["note"]) for row in rows_of(store)] == [(1, None), (2, None), (3, "gift")]
+        assert rejected_of(Dataset(store, "lake/orders")).num_rows == 0
 
     def test_replacing_begins_with_the_columns_that_come(
         self, store: ObjectStore, evolving: DatasetDestination
