@@ -134,6 +134,15 @@ class TestPaging:
             assert paging.main([f"{server.url}/orders", *WALK, "--pages", "1"]) == 0
         assert capsys.readouterr().out.endswith("2 records on 1 pages; there are more pages\n")
 
+    def test_braces_are_meant(self) -> None:
+        """A URL is asked as it is given, whatever stands in it."""
+        with ScriptedServer([json_reply([])]) as server:
+            assert paging.main([f"{server.url}/a{{b}}?c={{d}}"]) == 0
+        assert (server.asked[0].path.replace("%7B", "{").replace("%7D", "}"), server.asked[0].query) == (
+            "/a{b}",
+            {"c": "{d}"},
+        )
+
     def test_options_that_a_paging_lacks(self, capsys: Capture) -> None:
         """An option that is none, or that is missing, is told with those there are."""
         assert paging.main(["http://x.example", "--paging", "page", "--set", "size=3"]) == 2

@@ -55,12 +55,17 @@ def resource_of(asked: argparse.Namespace) -> Resource:
     name = path_of(asked.url).strip("/").rpartition("/")[2] or "records"
     return Resource(
         name,
-        path_of(asked.url),
+        _meant(path_of(asked.url)),
         asked.records_at,
         _paging(asked),
         primary_key=tuple(asked.key),
-        params=query_of(asked.url),
+        params={name: _meant(value) for name, value in query_of(asked.url).items()},
     )
+
+
+def _meant(text: str) -> str:
+    """A text whose braces are meant, as a resource takes it."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _paging(asked: argparse.Namespace) -> Paging:
