@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .downloads import Ndjson as Ndjson
     from .downloads import download_to as download_to
     from .incremental import Incremental as Incremental
+    from .incremental import Windows as Windows
     from .paging import CursorInBody as CursorInBody
     from .paging import CursorInHeader as CursorInHeader
     from .paging import GraphQLConnection as GraphQLConnection
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .paging import PageNumber as PageNumber
     from .paging import PagesMayShift as PagesMayShift
     from .paging import SinglePage as SinglePage
+    from .parent import Parent as Parent
     from .random_numbers import RandomNumbers as RandomNumbers
     from .recording import Player as Player
     from .recording import Recorder as Recorder
@@ -70,12 +72,14 @@ __getattr__, __dir__, __all__ = lazy(
         "PageNumber": ".paging",
         "PagesMayShift": ".paging",
         "Player": ".recording",
+        "Parent": ".parent",
         "RandomNumbers": ".random_numbers",
         "Recorder": ".recording",
         "Resource": ".resource",
         "Signed": ".auth",
         "SinglePage": ".paging",
         "TokenLogin": ".auth",
+        "Windows": ".incremental",
         "download_to": ".downloads",
     },
 )

@@ -9,11 +9,14 @@ from de_classes.errors import InvalidAnswer
 
 from .pages import Records
 from .paging import dig
+from .watermark import highest
 
 if TYPE_CHECKING:
     from .paging import Page
+    from .resource import Resource
+    from .watermark import Watermark
 
-__all__ = ["values_of"]
+__all__ = ["highest_on", "values_of"]
 
 
 def values_of(page: Page, path: str, wanted: str, remedy: str) -> list[Any]:
@@ -32,3 +35,26 @@ def values_of(page: Page, path: str, wanted: str, remedy: str) -> list[Any]:
     if lacking:
         raise InvalidAnswer(page.url, f"record {lacking[0]} (counted from 0) has no {path!r}, {wanted}", remedy)
     return [owner[name] for owner in owners]
+
+
+def highest_on(resource: Resource, page: Page, high: Watermark) -> Watermark:
+    """The highest watermark so far, with those of a page.
+
+    Raises:
+        InvalidAnswer: a record has none, or one that does not compare, or that lies beyond the end that was asked for.
+
+    """
+    incremental = resource.incremental
+    if incremental is None or not page.records:
+        return high
+    remedy = "Correct Incremental(field=...)."
+    values = values_of(page, incremental.field, "which the next run would ask by", remedy)
+    try:
+        high = highest(high, values)
+        beyond = incremental.beyond_end(high)
+    except ValueError as error:
+        raise InvalidAnswer(page.url, f"{incremental.field!r} cannot be a watermark: {error}", remedy) from None
+    if beyond:
+        fact = f"a record has {high!r} as {incremental.field!r}, and up to {incremental.end!r} was asked for"
+        raise InvalidAnswer(page.url, fact, "Correct Incremental(end_param=...) to what the API knows.")
+    return high

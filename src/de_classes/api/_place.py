@@ -65,22 +65,27 @@ class Place:
 
     def repeats(self, resource: Resource) -> bool:
         """Whether a walk from here may give rows that an earlier walk gave."""
+        return resource.incremental is not None and resource.incremental.repeats and self.follows_another(resource)
+
+    def follows_another(self, resource: Resource) -> bool:
+        """Whether there was a walk before the one that goes on from here."""
         incremental = resource.incremental
-        if incremental is None or not incremental.repeats or None in (self.watermark, self.page):
+        if incremental is None or None in (self.watermark, self.page):
             return False
         # In the middle of the first walk the watermark is what it began with.
         return self.watermark != incremental.start or self.page == resource.paging.start()
 
-    def position(self, resource: Resource, following: PageState | None) -> Position:
+    def position(self, resource: Resource, following: PageState | None, *, repeats: bool | None = None) -> Position:
         """The position once the page of this place has been given.
 
         Where rows come again, the end is a place of its own: a run that is committed there would otherwise begin the
-        next walk, and be given rows for ever.
+        next walk, and be given rows for ever. `repeats` says so where the resource does not.
         """
         columns: dict[str, JsonValue] = {} if self.columns is None else {"columns": self.columns}
         if resource.incremental is None:
             return {"finished": True} if following is None else {"page": following, **columns}
-        if following is None and (self.page is None or not resource.incremental.repeats):
+        repeats = resource.incremental.repeats if repeats is None else repeats
+        if following is None and (self.page is None or not repeats):
             end = resource.incremental.end
             return {"watermark": self.high, **({} if end is None else {"end": end}), **columns}
         return {"watermark": self.watermark, "high": self.high, "page": following, **columns}

@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from de_classes.contracts import Batch
-from de_classes.errors import InvalidAnswer
 from de_classes.utils.faults import reach
 
 from ._asking import asking_since
 from ._converting import Converter
-from ._fields import values_of
+from ._fields import highest_on
 from ._marks import with_watermark
-from .watermark import highest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._place import Place
-    from .paging import Page
     from .source import Api, Resource
-    from .watermark import Watermark
 
 __all__ = ["Walk"]
 
@@ -53,7 +49,7 @@ class Walk:
             while place.page is not None:
                 page = asking.page(place.page)
                 marked, unfit = with_watermark(self.resource, page, place.high)
-                high = self._highest(place.high, marked)
+                high = highest_on(self.resource, marked, place.high)
                 following = self.resource.paging.after(place.page, page)
                 reach("api.page.read")
                 records, rejected = converter.batch(page, unfit)
@@ -65,21 +61,3 @@ class Walk:
                     return
                 place = replace(place, page=following)
         yield Batch(_NOTHING, place.position(self.resource, None))
-
-    def _highest(self, high: Watermark, page: Page) -> Watermark:
-        incremental = self.resource.incremental
-        if incremental is None or not page.records:
-            return high
-        values = values_of(
-            page, incremental.field, "which the next run would ask by", "Correct Incremental(field=...)."
-        )
-        try:
-            high = highest(high, values)
-            beyond = incremental.beyond_end(high)
-        except ValueError as error:
-            fact = f"{incremental.field!r} cannot be a watermark: {error}"
-            raise InvalidAnswer(page.url, fact, "Correct Incremental(field=...).") from None
-        if beyond:
-            fact = f"a record has {high!r} as {incremental.field!r}, and up to {incremental.end!r} was asked for"
-            raise InvalidAnswer(page.url, fact, "Correct Incremental(end_param=...) to what the API knows.")
-        return high

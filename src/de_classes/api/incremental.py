@@ -141,7 +141,9 @@ class Incremental:
                 else overlap
             )
             less = _DOWN.subtract(Decimal(number), Decimal(amount))
-            return int(less.to_integral_value(ROUND_FLOOR)) if isinstance(watermark, int) else f"{less.normalize(_DOWN):f}"
+            return (
+                int(less.to_integral_value(ROUND_FLOOR)) if isinstance(watermark, int) else f"{less.normalize(_DOWN):f}"
+            )
         if not isinstance(overlap, timedelta):
             raise ValueError("a number cannot be taken off it; give overlap=timedelta(...)")  # noqa: TRY004 -- it is the watermark's value that does not suit
         moment = moment_of(str(watermark)) - overlap
@@ -181,10 +183,15 @@ class Incremental:
             for value in (self.start, self.end):
                 if value is not None:
                     self._sent(value)
-            if self.start is not None and self.end is not None and highest(self.end, [self.start]) != self.end:
+            if self.start is not None and self.end is not None and self._is_before(self.end, self.start):
                 yield f"end={self.end!r} is before start={self.start!r}"
         except ValueError as error:
             yield str(error)
+
+    def _is_before(self, value: str | int, other: str | int) -> bool:
+        if self.windows is not None:
+            return moment_of(str(value)) < moment_of(str(other))
+        return highest(value, [other]) != value
 
     def _window_problems(self) -> Iterator[str]:
         windows = self.windows
@@ -196,11 +203,8 @@ class Incremental:
             yield f"{windows!r}: step must be above 0, and the seconds not below"
         if isinstance(self.overlap, int):
             yield f"overlap={self.overlap!r} must be a timedelta where there are windows"
-        for value in (self.start, self.end):
-            try:
-                moment_of(str(value)) if value is not None else None
-            except ValueError as error:
-                yield f"windows are of time, and {error}"
+        if isinstance(self.start, int) or isinstance(self.end, int):
+            yield "windows are of time: give start=... and end=... as texts of ISO 8601"
 
 
 def _is_positive(overlap: timedelta | int) -> bool:

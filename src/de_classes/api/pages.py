@@ -18,7 +18,7 @@ import msgspec
 from de_classes.errors import InvalidAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Records", "taken_apart"]
 
@@ -90,6 +90,29 @@ class Records(Sequence[Any]):
         """One of them, as it came."""
         return bytes(self._texts[at]).decode()
 
+    def with_fields(self, fields: Mapping[str, bytes]) -> Records:
+        """The records with further fields, given as JSON, before their own.
+
+        Raises:
+            ValueError: a record has one of them already.
+
+        """
+        for name in fields:
+            if self._any_has(name):
+                raise ValueError(f"a record has a field {name!r} of its own")
+        before = b"{" + b",".join(msgspec.json.encode(name) + b":" + value for name, value in fields.items())
+        return Records([_behind(before, bytes(text)) for text in self._texts], self._where)
+
+    def _any_has(self, name: str) -> bool:
+        decoder, _ = _reader_of(name)
+        for text in self._texts:
+            try:
+                if decoder.decode(text).at is not msgspec.UNSET:
+                    return True
+            except _UNREADABLE:
+                continue  # what is no object is told about when it is converted
+        return False
+
     def lines(self) -> bytes:
         """The texts, one after the other, each followed by the end of a line."""
         return b"\n".join([*self._texts, b""])
@@ -141,6 +164,14 @@ def _apart(text: bytes | msgspec.Raw, names: list[str], where: str) -> tuple[Any
         return None
     answer = {other: _EXACT.decode(value) for other, value in members.items()}
     return {**answer, name: inner[0]}, inner[1]
+
+
+def _behind(before: bytes, text: bytes) -> msgspec.Raw:
+    """An object with fields before its own; what is no object stays what it is."""
+    if text[:1] != b"{":
+        return msgspec.Raw(text)
+    own = text[1:].lstrip()
+    return msgspec.Raw(before + (b"" if own[:1] == b"}" else b",") + own)
 
 
 @lru_cache(maxsize=64)

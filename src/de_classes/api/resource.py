@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .incremental import Incremental
     from .messages import Param
     from .paging import Paging
+    from .parent import Parent
     from .records import ExtraFields, Misfits
 
 __all__ = ["Resource"]
@@ -68,6 +69,8 @@ class Resource:
     page that has some are ISO 8601 with a zone. That page decides: a later text that is none does not fit."""
     path_params: Mapping[str, str | int] = field(default_factory=dict)
     """Values for the names in `path` and `params`."""
+    parent: Parent | None = None
+    """The resource for each record of which this one is asked for."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -75,7 +78,12 @@ class Resource:
             problems.append("the name is empty")
         if self.extra_fields not in {"refuse", "ignore"}:
             problems.append(f"extra_fields={self.extra_fields!r} is neither 'refuse' nor 'ignore'")
-        problems += [*self._wrong_settings(), *self._wrong_templates(), *self._wrong_incremental()]
+        problems += [
+            *self._wrong_settings(),
+            *self._wrong_templates(),
+            *self._wrong_incremental(),
+            *self._wrong_parent(),
+        ]
         if self.at_once < 1:
             problems.append(f"at_once={self.at_once} (must be 1 or more)")
         if self.schema is not None:
@@ -115,17 +123,32 @@ class Resource:
         except ValueError as error:
             yield str(error)
             return
-        known = {*self.path_params}
+        from_parent = self.parent.fields if self.parent else {}
+        known = {*self.path_params, *from_parent}
+        if both := {*self.path_params} & {*from_parent}:
+            yield f"{_listed(both)} is filled from path_params and from the parent"
         if used - known:
             yield f"nothing fills {_listed(used - known)} in its path and params"
             return
         if known - used:
             yield f"neither path nor params have {_listed(known - used)}"
         try:
-            path_of(self.path, self.path_params)
-            text_of("".join(templates), self.path_params)
+            values = {**dict.fromkeys(from_parent, "x"), **self.path_params}
+            path_of(self.path, values)
+            text_of("".join(templates), values)
         except ValueError as error:
             yield str(error)
+
+    def _wrong_parent(self) -> Iterator[str]:
+        """What cannot be of a child."""
+        if self.parent is None:
+            return
+        yield from self.parent.problems()
+        if self.incremental is not None:
+            yield "it has a parent, which it follows, and incremental=... of its own"
+        if self.schema is not None:
+            missing = [name for name in self.parent.include if name not in self.schema.names]
+            yield from (f"Parent(include=...) has {name!r}, which is no column of the schema" for name in missing)
 
     def _wrong_incremental(self) -> Iterator[str]:
         """What incremental reading needs and is not given."""
@@ -133,8 +156,8 @@ class Resource:
             return
         if self.incremental.overlap is not None and not self.primary_key:
             yield "Incremental(overlap=...) needs a primary_key, by which rows that come again replace themselves"
-        if self.incremental.windows is not None and self.schema is None:
-            yield "windows need a schema: they are read at once, and all must agree on it before any page is seen"
+        if self.incremental.windows is not None and (self.schema is None or self.schema_changes == "evolve"):
+            yield "windows need a schema that stays: they are read at once, and must agree before any page is seen"
 
     @property
     def stream(self) -> Stream:

@@ -22,24 +22,34 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from de_classes.contracts import Plan
 from de_classes.errors import ConfigurationError
 
+from ._children import ChildWalk
+from ._families import check_families, line_of, position_of_parent
+from ._moments import moment_of, spelt
 from ._place import Place
 from ._walk import Walk
+from ._window_walk import reached, walks
 from .incremental import Incremental, Windows
+from .parent import Parent
 from .resource import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from de_classes.contracts import Position, Stream
 
     from .messages import Param, Response
 
-__all__ = ["Api", "ApiSource", "Incremental", "Resource", "Windows"]
+__all__ = ["Api", "ApiSource", "Incremental", "Parent", "Resource", "Windows"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Api(Protocol):
@@ -64,14 +74,16 @@ class Api(Protocol):
 
 
 class ApiSource:
-    """The resources of an API as streams, a split each: pages come one after the other, each with its position.
+    """The resources of an API as streams: pages come one after the other, each with its position.
+
+    A resource with windows is split into them; any other is one split. `clock` tells the present, by which windows end.
 
     Warns:
         PagesMayShift: pages of a resource are counted, and nothing tells which rows came twice.
 
     """
 
-    def __init__(self, client: Api, resources: Sequence[Resource]) -> None:
+    def __init__(self, client: Api, resources: Sequence[Resource], *, clock: Callable[[], datetime] = _now) -> None:
         names = [resource.name for resource in resources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:
@@ -79,6 +91,8 @@ class ApiSource:
             raise ConfigurationError("ApiSource", fact, "Give one resource or more, each under a name of its own.")
         self._client = client
         self._resources = {resource.name: resource for resource in resources}
+        self._clock = clock
+        check_families(self._resources)
 
     def streams(self) -> Sequence[Stream]:
         """One stream per resource."""
@@ -86,9 +100,9 @@ class ApiSource:
 
     @contextmanager
     def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
-        """One split that walks over the pages; none when a resource that is not incremental was read already.
+        """One split that walks over the pages, or one for each window; none when there is nothing more to read.
 
-        An answer depends on the moment, so the split's id is of this plan only.
+        An answer depends on the moment, so the id of a split is of this plan only, save that of a settled window.
         """
         resource = self._resources.get(stream.name)
         if resource is None:
@@ -97,12 +111,35 @@ class ApiSource:
                 "is no resource of this API source",
                 f"There are: {', '.join(self._resources)}.",
             )
+        incremental = resource.incremental
+        if incremental is not None and incremental.windows is not None:
+            yield self._in_windows(resource, since, repeats=incremental.repeats)
+        elif resource.parent is not None:
+            yield self._by_parents(resource, since)
+        else:
+            yield self._at_pages(resource, since)
+
+    def _at_pages(self, resource: Resource, since: Position | None) -> Plan:
         place = Place.of(resource, since)
         if place is None:
-            yield Plan((), since)
-        else:
-            walk = Walk(self._client, resource, place, f"{resource.name}-{uuid.uuid4().hex}")
-            yield Plan((walk,), repeats=since is not None and place.repeats(resource))
+            return Plan((), since)
+        walk = Walk(self._client, resource, place, f"{resource.name}-{uuid.uuid4().hex}")
+        return Plan((walk,), repeats=since is not None and place.repeats(resource))
+
+    def _by_parents(self, resource: Resource, since: Position | None) -> Plan:
+        line = line_of(resource, self._resources)
+        place = Place.of(line[0], position_of_parent(resource, since))
+        if place is None:
+            return Plan((), since)
+        walk = ChildWalk(self._client, line, place, f"{resource.name}-{uuid.uuid4().hex}")
+        return Plan((walk,), repeats=since is not None and place.follows_another(line[0]))
+
+    def _in_windows(self, resource: Resource, since: Position | None, *, repeats: bool) -> Plan:
+        splits = walks(self._client, resource, reached(resource, since), moment_of(self._clock()))
+        if not splits:
+            return Plan((), since)
+        until = spelt(splits[-1].window.until, None)
+        return Plan(tuple(splits), {"until": until}, repeats=since is not None and repeats)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,229 @@
+"""The split of a resource with a parent: for each record of the parent, the pages of its children."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from de_classes.contracts import Batch
+from de_classes.errors import ApiStatusError, InvalidAnswer
+from de_classes.utils.faults import reach
+
+from ._ahead import Ahead
+from ._asking import Asking, Question, asking_since
+from ._converting import Converter
+from ._fields import highest_on, values_of
+from ._included import included
+from ._marks import with_watermark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from de_classes.contracts import Position
+
+    from ._place import Place
+    from .paging import Page, PageState
+    from .parent import Parent
+    from .resource import Resource
+    from .source import Api
+
+__all__ = ["ChildWalk"]
+
+_log = logging.getLogger("de_classes")
+
+_EARLY_PAGES = 8
+"""Of a child with more pages the others are asked for when its turn has come."""
+_ROWS = 10_000
+"""So many make a batch, where the pages of children are small."""
+_NOTHING = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
+_REMEDY = "Correct Parent(fields=..., include=...)."
+_GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+
+
+@dataclass(frozen=True, slots=True)
+class ChildWalk:
+    """The split: the pages of the first resource of a line from a place on, and all that descends from them."""
+
+    client: Api
+    line: Sequence[Resource]
+    """The resource that is read, last, and before it its parents, the first of which has none."""
+    place: Place
+    """In the first resource. The columns are those of the last, which is the only one whose records are converted."""
+    id: str
+
+    def read(self) -> Iterator[Batch]:
+        """Some batches for each page of the first resource, the last of which has the position after it.
+
+        Raises:
+            ApiError: a page cannot be had, or is not what it should be.
+            SchemaMismatch: a record does not fit columns that are inferred, or has other fields than are declared.
+            ValueNotHeld: a record has a value that its declared column cannot hold.
+
+        """
+        first, *others = self.line
+        place, converter = self.place, Converter(self.line[-1], self.place.columns)
+        with asking_since(self.client, first, place.watermark).opened() as asking, ExitStack() as opened:
+            generations = [self._generation(other, opened) for other in others]
+            while place.page is not None:
+                page = asking.page(place.page)
+                marked, _ = with_watermark(first, page, place.high)
+                high = highest_on(first, marked, place.high)
+                following = first.paging.after(place.page, page)
+                joining = _Joining()
+                pages: Iterator[Page] = iter((page,))
+                for generation in generations:
+                    pages = generation.of(pages)
+                for descended in pages:
+                    yield from joining.with_more(*converter.batch(descended))
+                place = replace(place, high=high, columns=converter.told)
+                reach("api.page.read")
+                for generation in generations:
+                    generation.tell_missing()
+                position = place.position(first, following, repeats=True)
+                del page, marked
+                yield joining.rest({"parent": position})
+                if following is None and "page" not in position:
+                    return
+                place = replace(place, page=following)
+        yield Batch(_NOTHING, {"parent": place.position(first, None)})
+
+    def _generation(self, resource: Resource, opened: ExitStack) -> _Generation:
+        parent = resource.parent
+        if parent is None:
+            raise AssertionError(resource.name)  # the source gives whole lines
+        ahead = opened.enter_context(Ahead(parent.at_once, f"children-{resource.name}"))
+        return _Generation(self.client, resource, parent, ahead)
+
+
+@dataclass
+class _Generation:
+    """Asks for the children of one resource's records, for some parents at a time, and gives them in their order."""
+
+    client: Api
+    resource: Resource
+    parent: Parent
+    ahead: Ahead
+    gone: list[str] = field(default_factory=list)
+    """The paths of children whose parents have vanished."""
+
+    def of(self, parents: Iterable[Page]) -> Iterator[Page]:
+        """The pages of the children of all records on the pages, with what they include of their parents."""
+        waiting: deque[Future[_Family]] = deque()
+        for question, include in self._asked(parents):
+            waiting.append(self.ahead.submit(self._begun, question, include))
+            if len(waiting) == self.parent.at_once:
+                yield from self._pages(waiting.popleft().result())
+        while waiting:
+            yield from self._pages(waiting.popleft().result())
+
+    def tell_missing(self) -> None:
+        """Say how many parents had vanished since this was last asked."""
+        if self.gone:
+            _log.warning(
+                "resource %r: %d of its parents (%r) are gone, such as that of %s: they are taken to have no children",
+                self.resource.name,
+                len(self.gone),
+                self.parent.resource,
+                self.gone[0],
+            )
+            self.gone.clear()
+
+    def _asked(self, parents: Iterable[Page]) -> Iterator[tuple[Question, Mapping[str, Any]]]:
+        """What to ask for each parent, and what its children include of it."""
+        for page in parents:
+            filled, included = (self._columns(page, paths) for paths in (self.parent.fields, self.parent.include))
+            for row in range(len(page.records)):
+                values = {name: column[row] for name, column in filled.items()}
+                yield self._question(page, row, values), {name: column[row] for name, column in included.items()}
+
+    def _columns(self, page: Page, paths: Mapping[str, str]) -> Mapping[str, Sequence[Any]]:
+        wanted = f"which its children {self.resource.name!r} need"
+        return {name: values_of(page, path, wanted, _REMEDY) for name, path in paths.items()}
+
+    def _question(self, page: Page, row: int, values: Mapping[str, Any]) -> Question:
+        try:
+            return Question.of(self.resource, values, {})
+        except ValueError as error:
+            fact = f"record {row} (counted from 0) gives its children {self.resource.name!r} no address: {error}"
+        raise InvalidAnswer(page.url, fact, _REMEDY)
+
+    def _begun(self, question: Question, include: Mapping[str, Any]) -> _Family:
+        """The first pages of a parent's children."""
+        family = _Family(Asking(self.client, self.resource, question), include, self.resource.paging.start())
+        try:
+            family.go_on(_EARLY_PAGES)
+        except ApiStatusError as error:
+            if self.parent.missing == "fail" or family.pages or error.status not in _GONE:
+                raise
+            self.gone.append(question.path)
+            family.state = None
+        return family
+
+    def _pages(self, family: _Family) -> Iterator[Page]:
+        with family.asking.opened():
+            while True:
+                while family.pages:
+                    yield included(family.pages.popleft(), family.include, self.resource.name)
+                if family.state is None:
+                    return
+                family.go_on(1)
+
+
+@dataclass
+class _Family:
+    """The children of one parent, as far as they have been asked for."""
+
+    asking: Asking
+    include: Mapping[str, Any]
+    state: PageState | None
+    """Of the page that comes next."""
+    pages: deque[Page] = field(default_factory=deque)
+
+    def go_on(self, most: int) -> None:
+        """Ask for so many pages more, if there are."""
+        for _ in range(most):
+            if self.state is None:
+                return
+            page = self.asking.page(self.state)
+            self.state = self.asking.resource.paging.after(self.state, page)
+            self.pages.append(page)
+
+
+class _Joining:
+    """Joins the batches of many small pages into larger ones."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._records: list[pa.RecordBatch] = []
+        self._rejected: list[pa.RecordBatch] = []
+
+    def with_more(self, records: pa.RecordBatch, rejected: pa.RecordBatch | None) -> Iterator[Batch]:
+        """Take a batch; give what must not wait, since it is enough or of other columns."""
+        if self._records and not records.schema.equals(self._records[0].schema, check_metadata=True):
+            yield self.rest(None)
+        if rejected is not None:
+            self._rejected.append(rejected)
+        self._records.append(records)
+        self._rows += records.num_rows
+        if self._rows >= _ROWS:
+            yield self.rest(None)
+
+    def rest(self, position: Position | None) -> Batch:
+        """What has been taken and not given."""
+        records = _joined(self._records) if self._records else _NOTHING
+        rejected = _joined(self._rejected) if self._rejected else None
+        self._rows, self._records, self._rejected = 0, [], []
+        return Batch(records, position, rejected)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    arrow: Any = pa  # the stubs lack the function
+    joined: pa.RecordBatch = batches[0] if len(batches) == 1 else arrow.concat_batches(batches)
+    return joined

@@ -1,0 +1,133 @@
+"""The split of an API source that is read in windows: a walk over the pages of one window of time."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from de_classes.contracts import Batch
+from de_classes.errors import ConfigurationError, InvalidAnswer
+from de_classes.utils.faults import reach
+
+from ._asking import Asking, Question
+from ._converting import Converter
+from ._fields import values_of
+from ._moments import moment_of, spelt
+from ._windows import cut, kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from de_classes.contracts import Position
+
+    from ._windows import Window
+    from .incremental import Incremental
+    from .paging import Page
+    from .resource import Resource
+    from .source import Api
+
+__all__ = ["WindowWalk", "reached", "walks"]
+
+_FIELD = "Correct Incremental(field=...) to what the parameters are about."
+
+
+@dataclass(frozen=True, slots=True)
+class WindowWalk:
+    """The split: all pages of a window; of their records those that belong to it."""
+
+    client: Api
+    resource: Resource
+    incremental: Incremental
+    window: Window
+    id: str
+
+    def read(self) -> Iterator[Batch]:
+        """A batch per page, without positions: the windows reach one together.
+
+        Raises:
+            ApiError: a page cannot be had, or is not what it should be; the API gives what was not asked for.
+            SchemaMismatch: a record has other fields than declared.
+            ValueNotHeld: a record has a value that its column cannot hold.
+
+        """
+        paging, converter = self.resource.paging, Converter(self.resource)
+        question = Question.of(self.resource, {}, self.window.asked(self.incremental))
+        with Asking(self.client, self.resource, question).opened() as asking:
+            state = paging.start()
+            while True:
+                page = asking.page(state)
+                following = paging.after(state, page)
+                reach("api.page.read")
+                records, rejected = converter.batch(self._own(page))
+                del page
+                yield Batch(records, None, rejected)
+                if following is None:
+                    return
+                state = following
+
+    def _own(self, page: Page) -> Page:
+        """The page with the records of this window."""
+        field = self.incremental.field
+        values = values_of(page, field, "by which it belongs to a window", _FIELD)
+        try:
+            own = kept(values, self.window, self.incremental)
+        except ValueError as error:
+            fact = f"the {field!r} of a record does not tell its window: {error}"
+        else:
+            return page if own is None else replace(page, records=[page.records[at] for at in own])
+        raise InvalidAnswer(page.url, fact, _FIELD)
+
+
+def walks(client: Api, resource: Resource, since: datetime | None, now: datetime) -> list[WindowWalk]:
+    """A walk for each window of what came after `since`, up to what may be asked for `now`."""
+    incremental = resource.incremental
+    if incremental is None or incremental.windows is None:
+        return []
+    settings = _settings(client, resource)
+    return [
+        WindowWalk(client, resource, incremental, window, _id(resource, window, settings, now))
+        for window in cut(incremental, since, now)
+    ]
+
+
+def reached(resource: Resource, position: Position | None) -> datetime | None:
+    """Up to where windows were read, as their position says."""
+    until = None if position is None else position.get("until")
+    if position is None:
+        return None
+    try:
+        if set(position) == {"until"} and isinstance(until, str):
+            return moment_of(until)
+    except ValueError:
+        pass  # it is told like any other position that is none of ours
+    raise ConfigurationError(
+        f"the position {dict(position)!r} of {resource.name!r}",
+        "was not left by a resource that is read in windows",
+        "Did the resource change? Begin anew, under a new name of the pipeline.",
+    )
+
+
+def _id(resource: Resource, window: Window, settings: str, now: datetime) -> str:
+    """A name for what a window holds where that no longer changes, and otherwise a new one each time."""
+    windows = resource.incremental.windows if resource.incremental else None
+    settled = None if windows is None else windows.settled_seconds
+    if settled is None or not settings or (now - window.until).total_seconds() < settled:
+        return f"{resource.name}-{uuid.uuid4().hex}"
+    return f"{resource.name}-{spelt(window.since, None)}-{spelt(window.until, None)}-{settings}"
+
+
+def _settings(client: Api, resource: Resource) -> str:
+    """16 hexadecimal digits of all that decides what a window holds; "" where something in it has no name of its own.
+
+    Credentials are none of it: whoever asks is expected to see the same records.
+    """
+    deciding = {
+        one.name: getattr(resource, one.name) for one in fields(resource) if one.name not in {"schema", "at_once"}
+    }
+    told = repr((client.base_url, deciding))
+    if " at 0x" in told or resource.schema is None:
+        return ""
+    return hashlib.sha256(told.encode() + resource.schema.serialize().to_pybytes()).hexdigest()[:16]
