@@ -58,6 +58,8 @@ def shop(asked: Asked) -> Reply:
     if asked.path == "/v2/customers":
         start = int(asked.query["offset"])
         return json_reply({"data": CUSTOMERS[start : start + int(asked.query["limit"])], "meta": {"total": 3}})
+    if asked.path.endswith("/payments"):
+        return json_reply([{"id": 10 * int(asked.path.split("/")[3]), "paid": True}])
     assert asked.query["per_page"] == "100"
     page = int(asked.query["page"])
     return json_reply({"items": ORDERS[2 * page - 2 : 2 * page], "page": page, "pages": 2})
@@ -100,6 +102,8 @@ def traps(asked: Asked) -> Reply:
                 ("orders", "total"): [Decimal("1.10"), Decimal("1.10"), Decimal("1.10")],
                 ("customers", "id"): [UUID(customer["id"]) for customer in CUSTOMERS],
                 ("countries", "names"): [[("en", "Germany"), ("de", "Deutschland")]],
+                ("payments", "order_id"): [1, 2, 3],
+                ("payments", "id"): [10, 20, 30],
             },
         ),
         (
@@ -150,9 +154,10 @@ def test_guesses_are_marked_and_the_rest_is_told() -> None:
     source = generated(document("shop"))
     assert "# guess: 'id' by its name" in source
     assert "# guess: the parameter 'page', counted from 1; it ends at 'pages'" in source
-    assert "# - GET /v2/orders/{orderId}/payments: a list for each record of /v2/orders" in source
+    assert "# guess: the path begins with that of 'orders', and 'id' is what tells its records apart" in source
     assert "# - POST /events/search" in generated(document("events"))
     odd = generated(document("traps"))
+    assert "# - GET /shops/{shop}/resources: the path wants values" in odd
     assert "# - GET /needs: it must be given the query parameter 'q\"'" in odd
     assert "# - GET /words: a list of what are no objects" in odd
 
@@ -234,6 +239,29 @@ def test_nesting_beyond_measure() -> None:
         schema = {"allOf": [schema]}
     with pytest.raises(ConfigurationError, match="nested too deep"):
         generated(listing({"properties": {"a": schema}}))
+
+
+junk = st.sampled_from(
+    [None, 0, -1, True, "", "x", [], {}, [None], {"x": None}, {"$ref": "#"}, {"$ref": "#/paths"}, 1e9]
+)
+
+
+@pytest.mark.filterwarnings("ignore::de_classes.api.PagesMayShift")
+@given(st.sampled_from(NAMES), junk, st.data())
+def test_whatever_is_wrong_in_a_document(name: str, wrong: Any, data: st.DataObject) -> None:
+    """Whatever stands where something else should, a module comes out that can be imported, or a clear refusal."""
+    node: Any = (whole := document(name))
+    while True:
+        key = data.draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
+        if not isinstance(node[key], dict | list) or not node[key] or data.draw(st.integers(0, 5)) == 0:
+            break
+        node = node[key]
+    node[key] = wrong
+    try:
+        source = generated(whole)
+    except ConfigurationError:
+        return
+    assert imported(source).RESOURCES
 
 
 # --- Types and guesses ------------------------------------------------------------------------------------------------
@@ -346,6 +374,20 @@ def test_a_list_whose_next_page_nobody_knows() -> None:
     assert "'limit', and no way to a next page is known: as it stands" in generated(listing(None, [query("limit")]))
 
 
+def test_children() -> None:
+    """A list under a record of another is its child, whatever the path calls the key; one further down is left out."""
+    entry = listing(ID)["paths"]["/things"]
+    paths = ["/a/{id}/things", "/a", "/b/{bId}/parts", "/b", "/a/{id}/things/{thingId}/parts", "/none/{id}/x"]
+    source = generated({**listing(), "paths": dict.fromkeys(paths, entry)})
+    by_path = {resource.path: resource for resource in imported(source).RESOURCES}
+    assert list(by_path) == ["/a", "/b", "/a/{id}/things", "/b/{b_id}/parts"]
+    assert by_path["/a/{id}/things"].parent.fields == {"id": "id"}
+    assert by_path["/a/{id}/things"].primary_key == ("a_id", "id")
+    assert by_path["/b/{b_id}/parts"].parent.include == {"b_id": "id"}
+    left_out = [line.split()[3] for line in source.splitlines() if line.startswith("# - ")]
+    assert left_out == [f"{path}:" for path in paths[4:]]
+
+
 MOMENT = {"type": "string", "format": "date-time"}
 
 
@@ -397,6 +439,13 @@ def test_a_scheme_that_is_none_of_ours() -> None:
     """A scheme that is not known here is named, and nothing is made of it."""
     secured = listing(components={"securitySchemes": {"s": {"type": "mutualTLS"}}}, security=[{"s": []}])
     assert "# the security schemes 's' (mutualTLS, ) are none that is known here" in generated(secured)
+
+
+@pytest.mark.parametrize("others", [True, {}, {"type": "string"}])
+def test_records_that_may_have_other_fields(others: Any) -> None:
+    """Where the document lets records have fields that it does not name, they become columns."""
+    source = generated(listing({"properties": {"a": TEXT}, "additionalProperties": others}))
+    assert imported(source).RESOURCES[0].schema_changes == "evolve"
 
 
 def test_names_are_unique_and_none_is_taken() -> None:

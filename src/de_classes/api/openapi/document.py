@@ -64,7 +64,7 @@ class Document:
             raise MissingExtra(name, "is no JSON, and YAML needs PyYAML", "pip install pyyaml") from None
         try:
             return cls(yaml.safe_load(text), name)
-        except (yaml.YAMLError, RecursionError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigurationError(name, f"is neither JSON nor YAML: {error}", "Check the file.") from None
 
     def operations(self) -> Iterator[tuple[str, str, Mapping[str, Any], list[Mapping[str, Any]]]]:

@@ -81,7 +81,7 @@ def incremental_of(listing: Listing, *, keyed: bool) -> Guess | None:
         shape = listing.types.shape(listing.schema_of(param))
         if shape is not None and shape.kind == "integer":
             items.append(_text("format", "unix"))
-        if shape is not None and shape.schema.get("format") == "date":
+        if shape is not None and shape.format == "date":
             items.append(_text("format", "iso_date"))
         why = f"the parameter {param!r} and the field {field!r}{_unsure(listing, field)}"
         if keyed:
@@ -99,7 +99,7 @@ def _moment(listing: Listing, verb: str) -> str | None:
     wanted = (f"{verb}at", verb, f"{verb}on", f"{verb}date", f"last{verb}", f"last{verb}at", f"{verb}time")
     for name in wanted:
         found = listing.field(name)
-        if found is not None and found[1].schema.get("format") in {"date-time", "date"}:
+        if found is not None and found[1].format in {"date-time", "date"}:
             return found[0]
     return None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_classes.errors import ConfigurationError
 
+from .children import child_of
 from .code import Code, Item, atom, call, comment, identifier, listed, literal, written
 from .document import Document, mapping, sequence
 from .guesses import incremental_of, key_columns, paging_of, size_of
@@ -19,18 +20,19 @@ from .types import Types
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .children import Child
     from .lists import Listing
     from .security import Auth
 
 __all__ = ["generated"]
 
 _NO_SERVER = "https://api.example.com"
-_VERSION = re.compile(r"v\d+(\.\d+)*|\d+\.\d+|api", re.IGNORECASE)
+_NAMELESS = re.compile(r"|\{.*\}|v\d+(\.\d+)*|\d+\.\d+|api", re.IGNORECASE)
 _TAKEN = {"BASE_URL", "RESOURCES"}
 _MOST_SAID = 110
 _IMPORTED = re.compile(
     r"\b(ApiKey|Basic|BearerToken|CursorInBody|CursorInHeader|Digest|Incremental|Keyset|LinkHeader|NextLink"
-    r"|OAuth2ClientCredentials|OAuth2RefreshToken|OffsetLimit|PageNumber)\("
+    r"|OAuth2ClientCredentials|OAuth2RefreshToken|OffsetLimit|PageNumber|Parent)\("
 )
 
 
@@ -66,9 +68,10 @@ class _Module:
         auth = auth_of(self.document, list(listings.values()), base_url, prefix)
         # No name ends with an underscore, so that one with it is taken by nobody.
         names = {name: f"{name.upper()}_" if name.upper() in _TAKEN else name.upper() for name in listings}
+        parents = {name: listing for name, listing in listings.items() if "{" not in listing.path}
         blocks = [
             [*comment(f"The document: {title}"[:_MOST_SAID]), *_guess(server_why), f"BASE_URL = {literal(base_url)}"],
-            *(_resource(name, names[name], listing) for name, listing in listings.items()),
+            *(_resource(name, names[name], item, child_of(item, parents)) for name, item in listings.items()),
             [f"RESOURCES = {written(listed([atom(name) for name in names.values()]), 0, 12)}"],
         ]
         body = "\n\n".join("\n".join(block) for block in blocks)
@@ -76,19 +79,23 @@ class _Module:
         return "\n".join([*_head(body + functions), body, functions, *self._remarks()]) + "\n"
 
     def _listings(self) -> dict[str, Listing]:
-        """The lists that can be read, by names that no two of them have."""
+        """The lists that can be read, by names that no two of them have; what hangs on another comes after it."""
         found: list[Listing] = []
         for path, method, operation, parameters in self.document.operations():
             listing = listing_of(self.document, Types(self.document), path, method, operation, parameters)
             if isinstance(listing, NoListing):
                 self.left_out.append(listing)
             elif listing is not None:
-                why = _unreadable(listing, {other.path for other in found})
-                if why:
-                    self.left_out.append(NoListing(f"GET {path}", why))
-                else:
-                    found.append(listing)
-        return _named(found)
+                found.append(listing)
+        readable = self._readable([listing for listing in found if "{" not in listing.path], {})
+        children = self._readable([listing for listing in found if "{" in listing.path], _named(readable))
+        return _named([*readable, *children])
+
+    def _readable(self, listings: list[Listing], parents: Mapping[str, Listing]) -> list[Listing]:
+        whys = [_unreadable(listing, parents) for listing in listings]
+        pairs = list(zip(listings, whys, strict=True))
+        self.left_out += [NoListing(f"GET {listing.path}", why) for listing, why in pairs if why]
+        return [listing for listing, why in pairs if not why]
 
     def _server(self) -> tuple[str, str]:
         """The URL of the first server, and what was guessed of it."""
@@ -110,16 +117,14 @@ class _Module:
             yield from comment(f"- {entry.told}: {entry.why}")
 
 
-def _unreadable(listing: Listing, before: set[str]) -> str:
+def _unreadable(listing: Listing, parents: Mapping[str, Listing]) -> str:
     """Why a list cannot be asked for with what the document says; empty where it can."""
-    if {"{", "}"} & set(listing.path):
-        parent = re.sub(r"/\{[^{}]*\}/[^{}]*$", "", listing.path)
-        of = f"a list for each record of {parent}" if parent in before else "the path wants values"
-        return f"{of}; give them by Resource(path_params=...)"
+    if {"{", "}"} & set(listing.path) and child_of(listing, parents) is None:
+        return "the path wants values; give them by Resource(path_params=...) or Resource(parent=Parent(...))"
     needed = [
         f"{entry['in']} parameter {entry['name']!r}"
         for entry in listing.parameters
-        if entry.get("required") is True and not _known_value(listing, entry)
+        if entry.get("required") is True and entry["in"] != "path" and not _known_value(listing, entry)
     ]
     return f"it must be given the {', the '.join(needed)}" if needed else ""
 
@@ -141,7 +146,7 @@ def _value_of(entry: Mapping[str, Any]) -> str | int | None:
 
 def _named(listings: list[Listing]) -> dict[str, Listing]:
     """Names by the last part of their paths, and by more parts where that is not enough."""
-    parts = [[part for part in item.path.split("/") if part and not _VERSION.fullmatch(part)] for item in listings]
+    parts = [[part for part in item.path.split("/") if not _NAMELESS.fullmatch(part)] for item in listings]
     last = [identifier(part[-1] if part else "", "records") for part in parts]
     named: dict[str, Listing] = {}
     for listing, short, whole in zip(listings, last, parts, strict=True):
@@ -151,27 +156,31 @@ def _named(listings: list[Listing]) -> dict[str, Listing]:
     return named
 
 
-def _resource(name: str, variable: str, listing: Listing) -> list[str]:
+def _resource(name: str, variable: str, listing: Listing, child: Child | None) -> list[str]:
     key, key_why = key_columns(listing, name)
     paging = paging_of(listing, key)
-    incremental = incremental_of(listing, keyed=bool(key))
+    incremental = incremental_of(listing, keyed=bool(key)) if child is None else None
     records_why = (f"guess: {listing.why}",) if listing.why else ()
     items = [
         Item(atom(literal(name))),
-        Item(atom(literal(listing.path))),
+        Item(atom(literal(listing.path if child is None else child.path))),
         Item(atom(literal(listing.records_at)), "records_at=", records_why),
     ]
+    if child is not None:
+        items.append(Item(child.code, "parent=", (f"guess: {child.why}",)))
     if paging is not None:
         items.append(Item(paging.code, "paging=", (f"guess: {paging.why}",)))
     if key:
-        columns = listed([atom(literal(column)) for column in key], "()")
-        items.append(Item(columns, "primary_key=", (f"guess: {key_why}",)))
-    items.append(_schema(listing))
+        columns = key if child is None or child.column in key else (child.column, *key)
+        key_why += "" if child is None else ", taken to tell apart the records of one parent"
+        codes = listed([atom(literal(column)) for column in columns], "()")
+        items.append(Item(codes, "primary_key=", (f"guess: {key_why}",)))
+    items.append(_schema(listing, child))
     params = _params(listing, paging.params if paging else None)
     items += [params] if params else []
     if incremental is not None:
         items.append(Item(incremental.code, "incremental=", (f"guess: {incremental.why}",)))
-    if listing.record.schema.get("additionalProperties") not in {None, False}:
+    if listing.record.is_open:
         items.append(Item(atom('"evolve"'), "schema_changes=", ("the document lets records have other fields",)))
     told = listing.operation.get("summary")
     said = comment(f"GET {listing.path}: {told}"[:_MOST_SAID]) if isinstance(told, str) and told.strip() else []
@@ -188,8 +197,9 @@ def _single(listing: Listing) -> str:
     return f"there is a parameter {size[0]!r}, and no way to a next page is known: as it stands, only one page is read"
 
 
-def _schema(listing: Listing) -> Item:
-    fields = listing.types.fields(listing.record)
+def _schema(listing: Listing, child: Child | None) -> Item:
+    included = [child.included] if child is not None and child.included is not None else []
+    fields = [*included, *listing.types.fields(listing.record)]
     return Item(call("pa.schema", [listed(fields, apart=True)], apart=True), "schema=")
 
 

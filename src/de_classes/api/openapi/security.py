@@ -64,7 +64,7 @@ def _code(scheme: Mapping[str, Any], scope: str, base_url: str, prefix: str) -> 
         return call("BearerToken", [_secret(prefix, "TOKEN")])
     if kind == "http" and way in {"basic", "digest"}:
         return call(way.capitalize(), [_variable(prefix, "USER"), _secret(prefix, "PASSWORD")])
-    if kind == "apiKey" and scheme.get("in") in {"header", "query"} and isinstance(scheme.get("name"), str):
+    if kind == "apiKey" and scheme.get("in") in ("header", "query") and isinstance(scheme.get("name"), str):
         where = [Item(atom(literal(scheme["name"])), "name="), Item(atom(literal(scheme["in"])), "place=")]
         return call("ApiKey", [_secret(prefix, "API_KEY"), *where])
     if kind == "oauth2":

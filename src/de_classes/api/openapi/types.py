@@ -21,7 +21,7 @@ __all__ = ["Shape", "Typed", "Types"]
 _JSON = atom("pa.json_()")
 _MOST_NODES = 1_000
 _MOST_LEVELS = 8
-_MOST_SHAPES = 100_000
+_MOST_SHAPES = 20_000
 """A document may say much in few words: each of thirty schemas that refers twice to the next is a thousand million."""
 _FORMATS = {
     ("string", "date-time"): 'pa.timestamp("us", "UTC")',
@@ -77,6 +77,18 @@ class Shape:
         if of_values:
             return of_values.pop() if len(of_values) == 1 else ""
         return "object" if "properties" in self.schema else "array" if "items" in self.schema else "any"
+
+    @property
+    def format(self) -> str:
+        """Its format; "" where it says none."""
+        said = self.schema.get("format")
+        return said if isinstance(said, str) else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the document says that an object may have fields that it does not name."""
+        others = self.schema.get("additionalProperties")
+        return others is True or isinstance(others, Mapping)
 
     @property
     def properties(self) -> Mapping[str, Any]:
@@ -155,19 +167,18 @@ class Types:
             inner = self.typed(items, shape.within, level + 1) if isinstance(items, Mapping) else Typed(_JSON)
             return Typed(call("pa.list_", [inner.code]), why=inner.why)
         if shape.kind in _PLAIN:
-            return _scalar(shape.kind, shape.schema)
+            return _scalar(shape)
         why = "values of several kinds" if shape.kind != "any" else "the document does not say what it is"
         return Typed(_JSON, why=(f"{why}; kept as JSON",))
 
     def _object(self, shape: Shape, level: int) -> Typed:
         others = shape.schema.get("additionalProperties")
-        open_ended = others is True or isinstance(others, Mapping)
-        if shape.properties and not open_ended:
+        if shape.properties and not shape.is_open:
             return Typed(call("pa.struct", [listed(self.fields(shape, level))]))
         if not shape.properties and isinstance(others, Mapping) and others:
             inner = self.typed(others, shape.within, level + 1)
             return Typed(call("pa.map_", [atom("pa.string()"), inner.code]), why=inner.why)
-        why = "an object with fields of any name; kept as JSON" if open_ended or not shape.properties else ""
+        why = "an object with fields of any name; kept as JSON" if shape.is_open or not shape.properties else ""
         return Typed(_JSON, why=(why,) if why else ())
 
     def _alternatives(self, shape: Shape) -> Shape | None:
@@ -188,8 +199,8 @@ class Types:
 def _alternative(base: Mapping[str, Any], shapes: list[Shape]) -> Mapping[str, Any]:
     if len(shapes) == 1:
         return _joined([base, shapes[0].schema])
-    kinds = {(shape.kind, shape.schema.get("format")) for shape in shapes}
-    if kinds == {("object", None)}:
+    kinds = {(shape.kind, shape.format) for shape in shapes}
+    if kinds == {("object", "")}:
         joined = dict(_joined([base, *(shape.schema for shape in shapes)]))
         clashing: dict[str, Any] = {
             name: {}
@@ -228,12 +239,12 @@ def _may_be_null(schema: Mapping[str, Any]) -> bool:
     return schema.get("nullable") is True or "null" in kinds or None in sequence(schema.get("enum"))
 
 
-def _scalar(kind: str, schema: Mapping[str, Any]) -> Typed:
-    form = schema.get("format")
-    known = _FORMATS.get((kind, form)) if isinstance(form, str) else None
-    if kind == "number" and (digits := _digits(schema.get("multipleOf"))) is not None:
+def _scalar(shape: Shape) -> Typed:
+    kind = shape.kind
+    known = _FORMATS.get((kind, shape.format))
+    if kind == "number" and (digits := _digits(shape.schema.get("multipleOf"))) is not None:
         return Typed(atom(f"pa.decimal128(38, {digits})"))
-    if known is not None and form == "date-time":
+    if known is not None and shape.format == "date-time":
         return Typed(atom(known), why=("no more than six digits after the second",))
     guessed = () if known or kind not in _GUESSED else (_GUESSED[kind],)
     return Typed(atom(known or _PLAIN[kind]), why=guessed)
