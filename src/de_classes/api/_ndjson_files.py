@@ -127,15 +127,19 @@ def _records(block: bytes, first: int, where: str, told: str) -> Records:
     """The lines as records, each of them a JSON value of its own."""
     if first == 1:
         block = block.removeprefix(_BOM)
-    lines = [line.strip(_BLANK) for line in block.split(b"\n")]
+    lines = block.split(b"\n")
     try:
-        return Records([_LINE.decode(line) for line in lines if line], told)
-    except (msgspec.MsgspecError, RecursionError):
-        for number, line in enumerate(lines, first):
+        return Records(list(map(_LINE.decode, filter(None, lines))), told)
+    except (msgspec.MsgspecError, RecursionError):  # blanks on a line of their own, or no JSON
+        return Records(list(_one_by_one(lines, first, where)), told)
+
+
+def _one_by_one(lines: list[bytes], first: int, where: str) -> Iterator[msgspec.Raw]:
+    for number, line in enumerate(lines, first):
+        if line.strip(_BLANK):
             try:
-                _LINE.decode(line or b"{}")
+                yield _LINE.decode(line)
             except (msgspec.MsgspecError, RecursionError) as error:
                 raise InvalidAnswer(
                     where, f"line {number} is no JSON ({error})", "Is it NDJSON: a JSON object on each line?"
                 ) from None
-        raise

@@ -50,7 +50,7 @@ _AGAIN = RetryPolicy(attempts=3)
 
 
 class FileFormat(Protocol):
-    """How the bytes of a file are a table."""
+    """How the bytes of a file are a table. Its `repr` tells all that the rows depend on."""
 
     def check(self, table: str, schema: pa.Schema | None) -> None:
         """Raise ConfigurationError where such a file cannot give such a table."""
@@ -171,7 +171,9 @@ class DownloadSource:
         if etag is not None and since == position:
             yield Plan((), since)
             return
-        told = uuid.uuid4().hex if etag is None else f"{reading}-{hashlib.sha256(etag.encode()).hexdigest()[:32]}"
+        # Columns that are inferred depend on how much is read at first.
+        content = repr((reading, etag, self._batch_bytes if download.schema is None else None))
+        told = uuid.uuid4().hex if etag is None else hashlib.sha256(content.encode()).hexdigest()[:32]
         split = _Split(f"{download.name}-{told}", file, download, etag, self._batch_bytes, self._max_expansion)
         yield Plan((split,), position, whole=True)
 

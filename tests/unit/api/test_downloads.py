@@ -22,9 +22,11 @@ from de_classes.api.downloads import Csv, Download, Downloaded, DownloadSource, 
 from de_classes.api.messages import Request, Response, Streamed
 from de_classes.contracts import Plan, Source
 from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer, SchemaMismatch, ValueNotHeld
+from de_classes.pipelines import Pipeline
 from de_classes.storage.objects import LocalStore, MemoryStore
 from de_classes.testing.contract import SourceContract
 from de_classes.testing.http import Asked, LoopbackServer, Reply, ScriptedServer
+from de_classes.testing.memory import MemoryDestination
 from de_classes.utils.retry import RetryPolicy
 
 SCHEMA = pa.schema([pa.field("id", pa.int64(), nullable=False), ("price", pa.decimal128(38, 2))])
@@ -274,6 +276,27 @@ class TestPlans:
             source.plan(self.DOWNLOAD.stream, {"page": 1}),
         ):
             pass
+
+
+def test_runs_load_what_has_changed_and_nothing_that_broke_off() -> None:
+    """A run that finds the file unchanged asks for no byte of it; a download that fails leaves the table as it was."""
+    shelf, destination = Shelf(LINES), MemoryDestination()
+    download = Download("orders", "/orders", schema=SCHEMA, primary_key=("id",))
+    with served(shelf, download) as source:
+        pipeline = Pipeline("p", source, destination, mode="merge")
+        assert [pipeline.run().rows, pipeline.run().rows] == [3, 0]
+        assert [asked.method for asked in shelf.asked] == ["HEAD", "GET", "HEAD"]
+        shelf.body, shelf.etag, shelf.breaks = LINES.replace(b"1.10", b"2.20"), None, 99
+        with pytest.raises(ApiUnreachable):
+            pipeline.run()
+        before = destination.table("orders")
+        assert before is not None
+        assert before.to_pylist() == ROWS
+        shelf.breaks = 0
+        pipeline.run()
+    after = destination.table("orders")
+    assert after is not None
+    assert after.to_pylist()[0]["price"] == Decimal("2.20")
 
 
 class Endless:
