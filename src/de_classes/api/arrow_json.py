@@ -55,7 +55,12 @@ class ArrowJson:
         self._schema = schema
         self._readable = _is_read(pa.struct(list(schema)))
         self._as_written = as_written and _has(schema, pa.types.is_floating)
-        self._whole = _reader_of_whole(pa.struct(list(schema))) if as_written and self._readable else None
+        self._whole = None
+        if as_written and self._readable:
+            try:
+                self._whole = _reader_of_whole(pa.struct(list(schema)))
+            except ValueError:  # names with quotes and backslashes cannot be looked for
+                self._readable = False
         # APIs give decimals as numbers or as texts; which of the two, the last page tells.
         self._options = [_options(schema, ignore_extra=ignore_extra, texts=_MOMENTS)]
         if _has(schema, pa.types.is_decimal):

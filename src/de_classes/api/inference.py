@@ -118,15 +118,17 @@ class Inference:
         return Declared(self.declared[path]) if path in self.declared else "null"
 
     def _scalars(self, known: Shape, present: list[Any], kinds: set[type], fixed: Shape, path: Path) -> Shape:
+        if not isinstance(known, str):
+            held = "an object" if isinstance(known, Mapping) else "an array"
+            raise _unfit(path, f"{json_names(kinds)} where the column holds {held}")
         if known == "timestamp" and kinds == {str}:
             return known  # which texts are timestamps is for the cast to say
         coming = _kind_of(present, kinds, path)
         if coming == "string" and self.timestamps and known in {"null", "moment"} and _are_moments(present):
             coming = "moment"
-        wider = _joined(known, coming) if isinstance(known, str) else None
-        if wider is None or fixed not in ("null", wider):
-            held = known if isinstance(known, str) else "an object" if isinstance(known, Mapping) else "an array"
-            raise _unfit(path, f"{json_names(kinds)} ({coming}) where the column is {held}")
+        wider = _joined(known, coming)
+        if wider is None or (fixed != "null" and wider != fixed):  # noqa: PLR1714 -- a shape may not be hashed
+            raise _unfit(path, f"{json_names(kinds)} ({coming}) where the column is {known}")
         return known if wider == known else wider
 
 

@@ -190,6 +190,11 @@ def test_whole_numbers_that_nobody_declared_are_written_as_such(kind: Any, value
     assert read(value) is None
 
 
+def test_whole_numbers_under_a_name_with_quotes_are_left_to_the_converter() -> None:
+    """Where it cannot be seen how numbers are written, nothing is certain."""
+    assert _read(pa.schema([('q"', pa.decimal128(38, 0))]), '{"q\\"": 7}', as_written=True) is None
+
+
 def test_whole_numbers_beyond_floats_are_left_to_the_converter_where_none_were() -> None:
     """A column that is marked as within floats takes 2 ** 53 and its negative, and nothing beyond."""
     schema = pa.schema([within_floats(pa.field("x", pa.int64()))])
