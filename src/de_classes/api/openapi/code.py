@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ def _escaped(char: str, quote: str) -> str:
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char) or char.encode("unicode_escape", "surrogatepass").decode()
 
 
-def comment(text: str, indent: int = 0) -> list[str]:
+@lru_cache(maxsize=1024)
+def comment(text: str, indent: int = 0) -> tuple[str, ...]:
     """The lines of a comment. It is one text, whatever it holds: no line of it is anything but a comment."""
     told = " ".join("".join(char if char.isprintable() else " " for char in text).replace("#", " ").split())
     lines = textwrap.wrap(told, max(40, _WIDTH - indent - 2), break_long_words=False, break_on_hyphens=False)
-    return [f"{' ' * indent}# {line}" for line in lines]
+    return tuple(f"{' ' * indent}# {line}" for line in lines)
 
 
 def identifier(text: str, fallback: str) -> str:
@@ -96,10 +98,14 @@ def written(code: Code, indent: int = 0, before: int = 0) -> str:
 
 
 def _on_one_line(code: Code) -> str | None:
-    parts = [_on_one_line(item.code) for item in code.items]
-    if code.apart or any(item.notes for item in code.items) or None in parts:
+    if code.apart or any(item.notes for item in code.items):
         return None
-    told = [f"{item.keyword}{part}" for item, part in zip(code.items, parts, strict=True)]
+    told = []
+    for item in code.items:
+        part = _on_one_line(item.code)
+        if part is None:
+            return None
+        told.append(item.keyword + part)
     comma = "," if code.head == "(" and len(told) == 1 else ""
     return f"{code.head}{', '.join(told)}{comma}{code.tail}"
 

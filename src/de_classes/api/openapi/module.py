@@ -183,9 +183,9 @@ def _resource(name: str, variable: str, listing: Listing, child: Child | None) -
     if listing.record.is_open:
         items.append(Item(atom('"evolve"'), "schema_changes=", ("the document lets records have other fields",)))
     told = listing.operation.get("summary")
-    said = comment(f"GET {listing.path}: {told}"[:_MOST_SAID]) if isinstance(told, str) and told.strip() else []
-    missing = [] if paging else _guess(_single(listing))
-    unkeyed = [] if key else _guess("no field is sure to identify a record, so there is no primary key")
+    said = comment(f"GET {listing.path}: {told}"[:_MOST_SAID]) if isinstance(told, str) and told.strip() else ()
+    missing = () if paging else _guess(_single(listing))
+    unkeyed = () if key else _guess("no field is sure to identify a record, so there is no primary key")
     return [*said, *missing, *unkeyed, f"{variable} = {written(call('Resource', items, apart=True))}"]
 
 
@@ -223,8 +223,8 @@ def _template(value: str | int) -> str:
     return literal(value.replace("{", "{{").replace("}", "}}") if isinstance(value, str) else value)
 
 
-def _guess(why: str) -> list[str]:
-    return comment(f"guess: {why}") if why else []
+def _guess(why: str) -> tuple[str, ...]:
+    return comment(f"guess: {why}") if why else ()
 
 
 def _head(source: str) -> Iterator[str]:

@@ -40,8 +40,8 @@ _FORMATS = {
 }
 _PLAIN = {"string": "pa.string()", "boolean": "pa.bool_()", "integer": "pa.int64()", "number": "pa.float64()"}
 _GUESSED = {
-    "integer": "an integer without a format, taken to fit in 64 bits; one that does not is an error",
-    "number": "a number without a format; for exact amounts say pa.decimal128(38, 2), or as many digits as it has",
+    "integer": "it fits in 64 bits",
+    "number": "no exact amount; if it is one, say pa.decimal128(38, 2), or with as many digits as it has",
 }
 _KINDS_OF_VALUES = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
@@ -245,7 +245,7 @@ def _scalar(shape: Shape) -> Typed:
     if kind == "number" and (digits := _digits(shape.schema.get("multipleOf"))) is not None:
         return Typed(atom(f"pa.decimal128(38, {digits})"))
     if known is not None and shape.format == "date-time":
-        return Typed(atom(known), why=("no more than six digits after the second",))
+        return Typed(atom(known), why=("microseconds are enough",))
     guessed = () if known or kind not in _GUESSED else (_GUESSED[kind],)
     return Typed(atom(known or _PLAIN[kind]), why=guessed)
 
