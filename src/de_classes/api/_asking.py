@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from urllib.parse import urljoin
 from de_classes.configs.secrets import Secret
 from de_classes.errors import InvalidAnswer
 
+from ._ahead import Ahead
 from ._templates import path_of, text_of
 from .pages import taken_apart
 from .paging import ChecksAnswers, KnowsAhead, Page, is_jsonpath, listed, placed
@@ -67,7 +67,7 @@ class Asking:
     resource: Resource
     question: Question
     early: deque[tuple[Ask, Future[Response]]] = field(default_factory=deque)
-    workers: ThreadPoolExecutor | None = None
+    workers: Ahead | None = None
 
     @contextmanager
     def opened(self) -> Iterator[Asking]:
@@ -75,11 +75,9 @@ class Asking:
         if self.resource.at_once < 2 or not isinstance(self.resource.paging, KnowsAhead):  # noqa: PLR2004 -- one is not ahead
             yield self
             return
-        self.workers = ThreadPoolExecutor(self.resource.at_once, thread_name_prefix="pages")
-        try:
+        with Ahead(self.resource.at_once, "pages") as workers:
+            self.workers = workers
             yield self
-        finally:
-            self.workers.shutdown(wait=False, cancel_futures=True)
 
     def page(self, state: PageState) -> Page:
         """The page of a state: the answer that is there already if it is one to the same question."""
