@@ -268,7 +268,7 @@ def test_records_without_the_watermark_are_misfits() -> None:
 
 @pytest.mark.parametrize("schema", [None, pa.schema([("id", pa.int64()), *((f"c{n}", pa.int64()) for n in range(20))])])
 def test_many_misfits_take_no_time(schema: pa.Schema | None) -> None:
-    """The time for a page of 1,000 records, every other of which does not fit, grows with them, not with their square."""
+    """The time for a page of 1,000 records, every other of which does not fit, grows with their number alone."""
     rest = ", ".join(f'"c{n}": 1' for n in range(20))
     records = ", ".join(f'{{"id": {n if n % 2 == 0 else "true"}, {rest}}}' for n in range(1000))
     began = time.process_time()
