@@ -90,7 +90,7 @@ def fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """
     if batch.schema.equals(schema):
         return batch
-    extra = [name for name in batch.schema.names if name not in schema.names]
+    extra = sorted(set(batch.schema.names) - set(schema.names))
     if extra:
         raise SchemaMismatch("a batch", f"it has the columns {', '.join(extra)} more than its schema")
     there = set(batch.schema.names)
