@@ -110,7 +110,8 @@ class Player:
     """A transport that answers from recordings, without a network.
 
     A request is answered by the recording of its method, URL and body; the order of parameters does not matter, nor do
-    headers, nor secrets, which may be others than those that were recorded. Each recording is given once, in order.
+    headers, nor secrets, which may be others than those that were recorded, save words of the URL or the body: they
+    are taken out of these, too. Each recording is given once, in order.
     Safe to share between threads; a pickled copy begins anew.
     """
 

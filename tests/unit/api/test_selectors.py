@@ -7,7 +7,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from de_classes.api import ApiClient, ApiSource, CursorInBody, NextLink, OffsetLimit, PageNumber, Resource
+from de_classes.api import (
+    ApiClient,
+    ApiSource,
+    CursorInBody,
+    NextLink,
+    OffsetLimit,
+    PageNumber,
+    Resource,
+    TokenLogin,
+)
 from de_classes.api.pages import taken_apart
 from de_classes.api.paging.dotted import _compiled, dig, listed
 from de_classes.errors import ConfigurationError, InvalidAnswer, MissingExtra
@@ -68,8 +77,9 @@ def test_reads_the_records_of_a_page_that_was_taken_apart() -> None:
         lambda path: PageNumber(pin={"as_of": path}),
         lambda path: OffsetLimit(limit=10, total_at=path),
         lambda path: Resource("orders", "/orders", records_at=path),
+        lambda path: TokenLogin("/login", "me", "pw", token_at=path),
     ],
-    ids=["cursor", "more", "link", "pages", "pin", "total", "records"],
+    ids=["cursor", "more", "link", "pages", "pin", "total", "records", "login"],
 )
 def test_what_is_no_jsonpath_is_refused_at_once(make: Any) -> None:
     """A selector that begins with $ and is no JSONPath fails where it is written, with what is wrong about it."""

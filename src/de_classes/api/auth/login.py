@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from de_classes.api.messages import Request
-from de_classes.api.paging import dig
+from de_classes.api.paging import check_selectors, dig
 from de_classes.errors import InvalidAnswer
 
 from .expiring import ExpiringToken, granted, refused
@@ -27,7 +27,7 @@ class TokenLogin:
     """Logs in with user and password for a token, and again shortly before it expires or when the API refuses it.
 
     `path` is asked by POST with the JSON `{"user": ..., "password": ...}` (names by `user_as`, `password_as`); the
-    answer has the token at `token_at` and its life in seconds at `expires_in_at` (dotted paths; None when the API does
+    answer has the token at `token_at` and its life in seconds at `expires_in_at` (selectors; None when the API does
     not say). However many threads need a token, one of them logs in while the others wait. A token is renewed when a
     tenth of its life is left, at most 30 s before its end. A 401 leads to one new login and one repetition, not more.
     """
@@ -44,6 +44,7 @@ class TokenLogin:
         password_as: str = "password",  # noqa: S107 -- a key, not a password
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check_selectors("TokenLogin", {"token_at": token_at, "expires_in_at": expires_in_at})
         self._path = path
         self._user = user
         self._password = wanted("TokenLogin", "password", password)
