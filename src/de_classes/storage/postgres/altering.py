@@ -70,11 +70,16 @@ def lock(
 def needed(
     connection: psycopg.Connection[Any], target: TableName, table: Table, pieces: Sequence[Sequence[Column]]
 ) -> Sequence[Change]:
-    """The changes that a table needs: those that are optional, where the column has no value yet."""
+    """The changes that a table needs: those that are optional, where the column is NULL in all rows that are there.
+
+    A table without rows is as somebody made it: its text is meant.
+    """
+    rows = f"SELECT 1 FROM {target.sql} LIMIT 1"
     return [
         change
         for change in changes(str(target), pieces, table)
-        if not (change.optional and _has_obstacle(connection, change, target, table))
+        if not change.optional
+        or (not _has_obstacle(connection, change, target, table) and connection.execute(rows.encode()).fetchone())
     ]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .types import Column, PgType
 
-__all__ = ["enum_ddl", "only_one", "table_ddl"]
+__all__ = ["enum_ddl", "only_one", "schema_ddl", "table_ddl"]
 
 
 def only_one(connection: psycopg.Connection[Any], name: TableName) -> None:
@@ -24,14 +24,20 @@ def only_one(connection: psycopg.Connection[Any], name: TableName) -> None:
     CREATE TABLE IF NOT EXISTS is not enough: of two at once, PostgreSQL lets one fail. The schema, which tables share,
     is therefore made here as well.
     """
-    if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (name.schema,)).rowcount:
+    for statement in schema_ddl(connection, name.schema):
         _lock(connection, name.schema)
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.schema)}".encode())
+        connection.execute(statement.encode())
     _lock(connection, name.sql)
 
 
 def _lock(connection: psycopg.Connection[Any], what: str) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"de_classes makes {what}",))
+
+
+def schema_ddl(connection: psycopg.Connection[Any], schema: str) -> list[str]:
+    """The statement that makes a schema, if it is missing."""
+    there = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).rowcount
+    return [] if there else [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}"]
 
 
 def table_ddl(

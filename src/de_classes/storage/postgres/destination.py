@@ -13,7 +13,7 @@ from ._errors import postgres_errors
 from .altering import growing_ddl, needed, refuse_obstacles
 from .catalogue import table_in_catalogue
 from .client import PostgresClient
-from .creating import table_ddl
+from .creating import schema_ddl, table_ddl
 from .encode import CsvEncoder
 from .growing import coming_columns, together
 from .identifiers import TableName, quoted, shortened
@@ -111,10 +111,11 @@ class PostgresDestination:
             place(str(name), schema, table, key, "evolve")
             coming = coming_columns(str(name), schema)
             if table is None:
-                return table_ddl(connection, name, together(str(name), [coming]), key)
-            made = needed(connection, name, table, [coming])
-            refuse_obstacles(connection, str(name), name, table, made)
-            return growing_ddl(connection, name, made)
+                made = table_ddl(connection, name, together(str(name), [coming]), key)
+                return [*schema_ddl(connection, name.schema), *made]
+            growth = needed(connection, name, table, [coming])
+            refuse_obstacles(connection, str(name), name, table, growth)
+            return growing_ddl(connection, name, growth)
 
     def position(self, pipeline: str, stream: Stream) -> Position | None:
         """The position in the last commit of the pipeline to this stream; None when its table was dropped since."""

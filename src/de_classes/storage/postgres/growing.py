@@ -14,8 +14,8 @@ bigint, for floats                       double precision, if all values lie wit
 varchar(n)                               the longer one; text
 timestamp(n), timestamptz(n), time(n)    the one with more digits of a second
 array                                    an array of what its elements become
-any without a value                      what comes: one with NULL only, or an array of nothing else; so does text that
-                                         would take a number, a struct or the like in its spelling
+any without a value                      what comes: one with NULL only, or an array of nothing else; where there are
+                                         rows, so does text that would take a number or a struct in its spelling
 =======================================  ===============================================================================
 
 Where a column takes all that comes, it stays: nothing becomes narrower, and jsonb takes whatever fields a struct gains.

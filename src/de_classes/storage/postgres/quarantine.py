@@ -129,8 +129,8 @@ class Quarantine:
     pipeline: str
 
     def empty(self, connection: psycopg.Connection[Any]) -> None:
-        """Drop what the pipeline had put there, since its rows are replaced."""
-        if self._is_there(connection):
+        """Drop what the pipeline had put there, as its rows are replaced; another table of that name is left alone."""
+        if self._missing(connection) == []:
             connection.execute(f"DELETE FROM {self.name.sql} WHERE pipeline = %s".encode(), (self.pipeline,))
 
     def take(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
@@ -142,8 +142,8 @@ class Quarantine:
 
         """
         coming = [receipt for receipt in receipts if receipt.rejected]
-        if coming and not self._is_there(connection):
-            self._create(connection)
+        if coming:
+            self._ensure(connection)
         for receipt in coming:
             staging = TableName(self.state_schema, str(receipt.details.get("rejected")))
             if table_in_catalogue(connection, staging) is None:
@@ -162,23 +162,27 @@ class Quarantine:
                     found=moved,
                 )
 
-    def _is_there(self, connection: psycopg.Connection[Any]) -> bool:
+    def _missing(self, connection: psycopg.Connection[Any]) -> list[str] | None:
+        """Which of the columns the table lacks; None if there is no table."""
         table = table_in_catalogue(connection, self.name)
-        names = {column.name for column in table.columns} if table else set()
-        missing = [name for name in ("pipeline", "at", *REJECTED.names) if name not in names]
-        if table is not None and missing:
+        if table is None:
+            return None
+        names = {column.name for column in table.columns}
+        return [name for name in ("pipeline", "at", *REJECTED.names) if name not in names]
+
+    def _ensure(self, connection: psycopg.Connection[Any]) -> None:
+        """See that there is the table, or make it once no other pipeline is about to."""
+        missing = self._missing(connection)
+        if missing is None:
+            only_one(connection, self.name)
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {self.name.sql}"
+                f" (pipeline text NOT NULL, at timestamptz NOT NULL DEFAULT now(), {_TYPES})".encode()
+            )
+            missing = self._missing(connection)
+        if missing:
             raise SchemaMismatch(
                 f"table {self.name}",
                 f"rejected records go there, and it lacks the columns {', '.join(missing)}",
                 "Rename that table, or the stream.",
             )
-        return table is not None
-
-    def _create(self, connection: psycopg.Connection[Any]) -> None:
-        """Create the table, or wait for another pipeline that is about to."""
-        only_one(connection, self.name)
-        connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {self.name.sql}"
-            f" (pipeline text NOT NULL, at timestamptz NOT NULL DEFAULT now(), {_TYPES})".encode()
-        )
-        self._is_there(connection)

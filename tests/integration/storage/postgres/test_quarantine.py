@@ -173,6 +173,8 @@ def test_a_table_of_that_name_that_is_none_is_left_alone(destination: PostgresDe
         piece = reject(load, "x")
         with pytest.raises(SchemaMismatch, match="lacks the columns pipeline, at, reason, path, place, row"):
             load.commit([piece], None)
+    with destination.begin("another", ORDERS, Mode.REPLACE) as load:
+        load.commit([], {"day": 1})
     assert client.fetch("SELECT count(*) FROM orders_quarantine") == [(0,)]
     client.run("DROP TABLE orders_quarantine")
     with destination.begin("p", ORDERS, Mode.APPEND) as load:
