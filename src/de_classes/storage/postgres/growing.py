@@ -182,13 +182,19 @@ def converted(name: str, written: PgType, wanted: PgType, coming: PgType, schema
         return column
     if is_void(coming):
         return _of_nothing(column, written, wanted, schema)
-    if wanted == coming and written.element == PgType("text"):
+    if wanted == coming and written.element == PgType("text") and _is_read_as_spelled(wanted):
         return f"{column}::{wanted.ddl(schema)}"  # it was spelled so for a column of text
     cuts = wanted.base in {"varchar", "char"} and wanted.arguments  # a cast would, in silence
     aloud = holds(wanted, written) and not (cuts and wider(wanted, written) != wanted)
     if aloud or wanted.base == "enum" or wider(wanted, written) == wanted:
         return f"{column}::{wanted.ddl(schema)}"
     return None
+
+
+def _is_read_as_spelled(type_: PgType) -> bool:
+    """Whether values that were spelled in a column of text are read as they were: nothing of them is cut or rounded."""
+    thousands = type_.base == "numeric" and type_.arguments and type_.arguments[1] < 0
+    return type_.base in {"numeric", "jsonb", "json", "uuid", "enum"} and not thousands
 
 
 def _of_nothing(column: str, written: PgType, wanted: PgType, schema: str) -> str:
@@ -305,7 +311,7 @@ def changes(subject: str, pieces: Sequence[Sequence[Column]], table: Table) -> l
 
 def _is_as_text(known: PgType, coming: PgType) -> bool:
     """Whether a column of text takes something else in its spelling; columns of nothing but null are made as text."""
-    return known.element == PgType("text") and wider(known, coming) is None and not is_void(coming)
+    return known.element == PgType("text") and known.array == coming.array and _is_read_as_spelled(coming)
 
 
 def _by_name(pieces: Sequence[Sequence[Column]]) -> Mapping[str, list[Column]]:

@@ -179,6 +179,19 @@ def test_text_that_has_had_no_value_becomes_what_comes(
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "values"),
+    [("char(3)", pa.array(["longer"])), ("numeric(2,-3)", pa.array([Decimal(12345)], pa.decimal128(5, 0)))],
+)
+def test_what_metadata_claims_cuts_no_value(destination: PostgresDestination, told: str, values: pa.Array[Any]) -> None:
+    """Text that has had no value stays, where the type that is claimed would not give back what comes."""
+    client = destination.client
+    client.run("CREATE TABLE t (a text); INSERT INTO t VALUES (NULL)")
+    claims = pa.schema([pa.field("a", values.type, metadata={"de_classes.postgres_type": told})])
+    load(destination, pa.RecordBatch.from_arrays([values], schema=claims))
+    assert client.fetch("SELECT a FROM t WHERE a IS NOT NULL") == [(str(values[0].as_py()),)]
+
+
 def test_new_columns_are_filled_where_the_piece_has_them(destination: PostgresDestination) -> None:
     """A piece without a column gives NULL, or the column's default; enums that a new column needs are made."""
     client = destination.client
