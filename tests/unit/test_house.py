@@ -67,12 +67,12 @@ def imported(module: Module, nodes: Iterator[ast.AST]) -> set[str]:
 
 
 def loaded_with(module: Module) -> Iterator[ast.AST]:
-    """The statements that run when it is imported: not what is in functions, for type checkers, or for the door."""
+    """The statements that run when it is imported: not what is in functions, or only for type checkers."""
     waiting: list[ast.AST] = list(module.tree.body)
     while waiting:
         node = waiting.pop()
         yield node
-        if isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "__name__ == '__main__'"}:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             waiting += node.orelse
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             waiting += ast.iter_child_nodes(node)

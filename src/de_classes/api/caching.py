@@ -345,6 +345,6 @@ def _http() -> Transport:
 
 
 if __name__ == "__main__":
-    from ._doors.caching import main
+    from de_classes.utils.doors import open_door
 
-    raise SystemExit(main())
+    open_door("de_classes.api._doors.caching")

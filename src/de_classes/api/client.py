@@ -373,6 +373,6 @@ def _http(timeout_seconds: float, connect_timeout_seconds: float) -> Transport:
 
 
 if __name__ == "__main__":
-    from ._doors.client import main
+    from de_classes.utils.doors import open_door
 
-    raise SystemExit(main())
+    open_door("de_classes.api._doors.client")

@@ -294,6 +294,6 @@ class _Storing:
 
 
 if __name__ == "__main__":
-    from ._doors.downloads import main
+    from de_classes.utils.doors import open_door
 
-    raise SystemExit(main())
+    open_door("de_classes.api._doors.downloads")

@@ -227,6 +227,6 @@ def _whole(number: float | None) -> int | None:
 
 
 if __name__ == "__main__":
-    from ._doors.limits import main
+    from de_classes.utils.doors import open_door
 
-    raise SystemExit(main())
+    open_door("de_classes.api._doors.limits")

@@ -369,6 +369,6 @@ def _first_line(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    from ._doors.records import main
+    from de_classes.utils.doors import open_door
 
-    raise SystemExit(main())
+    open_door("de_classes.api._doors.records")

@@ -143,6 +143,6 @@ class ApiSource:
 
 
 if __name__ == "__main__":
-    from ._doors.source import main
+    from de_classes.utils.doors import open_door
 
-    raise SystemExit(main())
+    open_door("de_classes.api._doors.source")

@@ -293,6 +293,6 @@ def _told(request: Request, error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    from ._doors.transport import main
+    from de_classes.utils.doors import open_door
 
-    raise SystemExit(main())
+    open_door("de_classes.api._doors.transport")

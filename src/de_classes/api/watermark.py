@@ -99,6 +99,6 @@ def _number(watermark: str | int) -> Decimal | int:
 
 
 if __name__ == "__main__":
-    from ._doors.watermark import main
+    from de_classes.utils.doors import open_door
 
-    raise SystemExit(main())
+    open_door("de_classes.api._doors.watermark")
