@@ -18,7 +18,7 @@ from de_classes.utils.faults import reach
 from ._ahead import Ahead
 from ._asking import Asking, Question, asking_since
 from ._converting import Converter
-from ._fields import highest_on, values_of
+from ._fields import NO_RECORDS, highest_on, values_of
 from ._included import included
 from ._marks import with_watermark
 
@@ -42,7 +42,6 @@ _EARLY_PAGES = 8
 """Of a child with more pages the others are asked for when its turn has come."""
 _ROWS = 10_000
 """So many make a batch, where the pages of children are small."""
-_NOTHING = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
 _REMEDY = "Correct Parent(fields=..., include=...)."
 _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
@@ -86,13 +85,13 @@ class ChildWalk:
                 reach("api.page.read")
                 for generation in generations:
                     generation.tell_missing()
-                position = place.position(first, following, repeats=True)
+                position = place.position(first, following, given=bool(page.records), repeats=True)
                 del page, marked
-                yield joining.rest({"parent": position})
+                yield joining.rest({"parent": position}, converter)
                 if following is None and "page" not in position:
                     return
                 place = replace(place, page=following)
-        yield Batch(_NOTHING, {"parent": place.position(first, None)})
+        yield Batch(converter.batch(NO_RECORDS)[0], {"parent": place.position(first, None)})
 
     def _generation(self, resource: Resource, opened: ExitStack) -> _Generation:
         parent = resource.parent
@@ -207,17 +206,22 @@ class _Joining:
     def with_more(self, records: pa.RecordBatch, rejected: pa.RecordBatch | None) -> Iterator[Batch]:
         """Take a batch; give what must not wait, since it is enough or of other columns."""
         if self._records and not records.schema.equals(self._records[0].schema, check_metadata=True):
-            yield self.rest(None)
+            yield self._taken(None)
         if rejected is not None:
             self._rejected.append(rejected)
         self._records.append(records)
         self._rows += records.num_rows
         if self._rows >= _ROWS:
-            yield self.rest(None)
+            yield self._taken(None)
 
-    def rest(self, position: Position | None) -> Batch:
-        """What has been taken and not given."""
-        records = _joined(self._records) if self._records else _NOTHING
+    def rest(self, position: Position, converter: Converter) -> Batch:
+        """What has been taken and not given, if only the columns that are known."""
+        if not self._records:
+            self._records.append(converter.batch(NO_RECORDS)[0])
+        return self._taken(position)
+
+    def _taken(self, position: Position | None) -> Batch:
+        records = _joined(self._records)
         rejected = _joined(self._rejected) if self._rejected else None
         self._rows, self._records, self._rejected = 0, [], []
         return Batch(records, position, rejected)

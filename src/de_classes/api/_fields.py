@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from de_classes.errors import InvalidAnswer
 
 from .pages import Records
-from .paging import dig
+from .paging import Page, dig
 from .watermark import highest
 
 if TYPE_CHECKING:
-    from .paging import Page
     from .resource import Resource
     from .watermark import Watermark
 
-__all__ = ["highest_on", "values_of"]
+__all__ = ["NO_RECORDS", "highest_on", "values_of"]
+
+NO_RECORDS = Page("", None, ())
+"""A page that shows nothing; converted, it has the columns that are known."""
 
 
 def values_of(page: Page, path: str, wanted: str, remedy: str) -> list[Any]:

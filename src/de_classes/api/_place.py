@@ -75,17 +75,21 @@ class Place:
         # In the middle of the first walk the watermark is what it began with.
         return self.watermark != incremental.start or self.page == resource.paging.start()
 
-    def position(self, resource: Resource, following: PageState | None, *, repeats: bool | None = None) -> Position:
+    def position(
+        self, resource: Resource, following: PageState | None, *, given: bool = True, repeats: bool | None = None
+    ) -> Position:
         """The position once the page of this place has been given.
 
         Where rows come again, the end is a place of its own: a run that is committed there would otherwise begin the
-        next walk, and be given rows for ever. `repeats` says so where the resource does not.
+        next walk, and be given rows for ever. `repeats` says so where the resource does not, and
+        `given` whether the page had records: a walk that finds nothing stays where it was.
         """
         columns: dict[str, JsonValue] = {} if self.columns is None else {"columns": self.columns}
         if resource.incremental is None:
             return {"finished": True} if following is None else {"page": following, **columns}
         repeats = resource.incremental.repeats if repeats is None else repeats
-        if following is None and (self.page is None or not repeats):
+        found_nothing = self.page is None or (self.page == resource.paging.start() and not given)
+        if following is None and (found_nothing or not repeats):
             end = resource.incremental.end
             return {"watermark": self.high, **({} if end is None else {"end": end}), **columns}
         return {"watermark": self.watermark, "high": self.high, "page": following, **columns}

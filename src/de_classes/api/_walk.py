@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from de_classes.contracts import Batch
 from de_classes.utils.faults import reach
 
 from ._asking import asking_since
 from ._converting import Converter
-from ._fields import highest_on
+from ._fields import NO_RECORDS, highest_on
 from ._marks import with_watermark
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from .source import Api, Resource
 
 __all__ = ["Walk"]
-
-_NOTHING = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +50,10 @@ class Walk:
                 reach("api.page.read")
                 records, rejected = converter.batch(page, unfit)
                 place = replace(place, high=high, columns=converter.told)
-                position = place.position(self.resource, following)
+                position = place.position(self.resource, following, given=bool(page.records))
                 del page, marked
                 yield Batch(records, position, rejected)
                 if following is None and "page" not in position:
                     return
                 place = replace(place, page=following)
-        yield Batch(_NOTHING, place.position(self.resource, None))
+        yield Batch(converter.batch(NO_RECORDS)[0], place.position(self.resource, None))

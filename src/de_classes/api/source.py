@@ -2,20 +2,27 @@
 
 The position of a resource is one of
 
-- `{"watermark": W}`: everything up to W has been given. The next run asks for what is newer.
+- `{"watermark": W}`: everything up to W has been given. The next run asks for what is newer. With `"end": E` it has been
+  asked up to E, and as long as the resource ends there, later runs ask nothing.
 - `{"watermark": W, "high": H, "page": {...}}`: a traversal of what is newer than W is under way, H is the highest
   value seen in it, and `page` is the state of the page that comes next, with whatever is pinned. The next run goes on
-  with exactly that page.
+  with exactly that page. Where rows may come again, `page` is null once all pages have been given.
 - `{"page": {...}}` and `{"finished": true}`: the same for a resource that is not incremental. It is read once; to read
   it again, load it with the mode `replace`, which begins anew each time.
+- `{"until": U}`: the resource is read in windows of time, and everything before U has been given.
+- `{"parent": {...}}`: the resource has a parent (or a parent's parent ...), of which this is the position, one of the
+  first three: the children of all parents up to there have been given. A run that dies between two pages of parents
+  asks for the children of that page again; none of them was committed.
 
-Where the resource declares no schema, each holds `"columns"` as well: what the first records showed holds for every
+Where the resource declares no schema, each holds `"columns"` as well: what the records so far showed holds for every
 run.
 
 **At the watermark.** A run asks for what is newer than the highest value that was given. Where the API takes its
 parameter as exclusive (`field > W`), nothing comes twice. Where it is inclusive (`field >= W`), the rows whose field
-equals W come again in the next run: load such a resource with the mode `merge`, which lets them replace themselves. In
-both cases a row that is given W as its value after W was read can only be seen if the API is inclusive.
+equals W come again in the next run: say so with `Incremental(inclusive=True)`, and load such a resource with the mode
+`merge`, which lets them replace themselves. A row that is given W as its value after W was read can only be seen if the
+API is inclusive, or with an `overlap`. Whatever makes rows come again (`inclusive`, `overlap`, a `format` that rounds,
+the children of changed parents) is said by the plan, and then appending is refused from the second run on.
 """
 
 from __future__ import annotations
