@@ -177,6 +177,7 @@ class _Copying:
     size: int = 0
     lines: int = 0
     recent: deque[_Slice] = field(default_factory=deque)
+    recent_bytes: int = 0
 
     def written(self, records: pa.RecordBatch) -> Iterator[bytes]:
         """The rows for COPY, some at a time."""
@@ -186,9 +187,11 @@ class _Copying:
                 f"a batch has the columns {_told(records.schema)} after batches with {_told(self.schema)}",
                 "Every batch of a split must have the same schema.",
             )
-        step = max(1, records.num_rows * _SLICE_BYTES // max(records.nbytes, 1))
+        size = max(records.nbytes, 1)
+        step = max(1, records.num_rows * _SLICE_BYTES // size)
         for start in range(0, records.num_rows, step):
-            piece = _Slice(records.slice(start, step), self.rows, self.lines)
+            cut = records.slice(start, step)
+            piece = _Slice(cut, self.rows, self.lines, size * cut.num_rows // records.num_rows)
             encoded = self._encoded(piece.records, piece.first_row)
             if not self.rows:
                 # How lines end is only known after the first one, so the server does not count breaks within that.
@@ -203,8 +206,9 @@ class _Copying:
     def _remember(self, piece: _Slice) -> None:
         """Keep as much as the server may be behind: what it complains about is among the last that was sent."""
         self.recent.append(piece)
-        while sum(kept.records.nbytes for kept in self.recent) > _BEHIND_BYTES and len(self.recent) > 1:
-            self.recent.popleft()
+        self.recent_bytes += piece.size
+        while self.recent_bytes > _BEHIND_BYTES and len(self.recent) > 1:
+            self.recent_bytes -= self.recent.popleft().size
 
     def _encoded(self, records: pa.RecordBatch, first_row: int) -> bytes:
         checked = self.placing.checked(records, first_row)
@@ -250,6 +254,8 @@ class _Slice:
     first_row: int
     first_line: int
     """Lines before it."""
+    size: int
+    """Arrow bytes, about."""
 
 
 def _told(schema: pa.Schema) -> str:

@@ -141,16 +141,12 @@ class GrowingContract(Loading):
     ) -> None:
         """They stay when a pipeline appends, and go when it replaces; a commit of another adds its own."""
         self.needs(Mode.REPLACE)
-        for pipeline, mode, record in [
-            (PIPELINE, Mode.APPEND, "first"),
-            (PIPELINE, Mode.APPEND, "second"),
-            (ANOTHER, Mode.APPEND, "of another"),
-        ]:
-            with destination.begin(pipeline, ORDERS, mode) as load:
-                load.commit([*written(load, orders(1, 1)), reject(load, record)], {"day": 1})
+        for day, (pipeline, record) in enumerate([(PIPELINE, "first"), (PIPELINE, "second"), (ANOTHER, "of another")]):
+            with destination.begin(pipeline, ORDERS, Mode.APPEND) as load:
+                load.commit([*written(load, orders(day, 1)), reject(load, record)], {"day": day})
         assert _records(read_quarantine(ORDERS.name)) == ["first", "of another", "second"]
         with destination.begin(PIPELINE, ORDERS, Mode.REPLACE) as load:
-            load.commit([*written(load, orders(1, 1)), reject(load, "third")], {"day": 2})
+            load.commit([*written(load, orders(9, 1)), reject(load, "third")], {"day": 9})
         records = _records(read_quarantine(ORDERS.name))
         assert "third" in records
         assert not {"first", "second"} & set(records)
