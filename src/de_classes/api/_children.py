@@ -21,6 +21,7 @@ from ._converting import Converter
 from ._fields import NO_RECORDS, highest_on, values_of
 from ._included import included
 from ._marks import with_watermark
+from .pages import Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ _log = logging.getLogger("de_classes")
 
 _EARLY_PAGES = 8
 """Of a child with more pages the others are asked for when its turn has come."""
+_AT_A_TIME = 2_000
+"""Rows of small pages that are converted together: one by one, that takes most of the time."""
 _ROWS = 10_000
 """So many make a batch, where the pages of children are small."""
 _REMEDY = "Correct Parent(fields=..., include=...)."
@@ -79,8 +82,9 @@ class ChildWalk:
                 pages: Iterator[Page] = iter((page,))
                 for generation in generations:
                     pages = generation.of(pages)
-                for descended in pages:
-                    yield from joining.with_more(*converter.batch(descended))
+                for some in _bunches(pages):
+                    for converted in _converted(some, converter):
+                        yield from joining.with_more(*converted)
                 place = replace(place, high=high, columns=converter.told)
                 reach("api.page.read")
                 for generation in generations:
@@ -193,6 +197,29 @@ class _Family:
             page = self.asking.page(self.state)
             self.state = self.asking.resource.paging.after(self.state, page)
             self.pages.append(page)
+
+
+def _bunches(pages: Iterator[Page]) -> Iterator[list[Page]]:
+    """The pages, so many at a time as are worth being converted at once."""
+    bunch: list[Page] = []
+    rows = 0
+    for page in pages:
+        bunch.append(page)
+        rows += len(page.records)
+        if rows >= _AT_A_TIME:
+            yield bunch
+            bunch, rows = [], 0
+    yield bunch
+
+
+def _converted(pages: Sequence[Page], converter: Converter) -> Iterator[tuple[pa.RecordBatch, Any]]:
+    """The pages as batches: one if all of their records fit, else each by itself, so that errors can name it."""
+    several = [page.records for page in pages if isinstance(page.records, Records)]
+    batch = converter.quickly(Records.joined(several)) if len(several) == len(pages) > 1 else None
+    if batch is not None:
+        yield batch, None
+    else:
+        yield from map(converter.batch, pages)
 
 
 class _Joining:

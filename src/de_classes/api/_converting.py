@@ -84,7 +84,7 @@ class Converter:
             ValueNotHeld: it has a value that its declared column cannot hold, likewise.
 
         """
-        batch = self._quickly(page.records) if isinstance(page.records, Records) and not unfit else None
+        batch = self.quickly(page.records) if isinstance(page.records, Records) and not unfit else None
         if batch is not None:
             return batch, None
         taking = _Taking(self, page, self._shape)
@@ -93,7 +93,8 @@ class Converter:
             self._follow(taking.shape)
         return self._gathered(taking), taking.rejected_batch()
 
-    def _quickly(self, records: Records) -> pa.RecordBatch | None:
+    def quickly(self, records: Records) -> pa.RecordBatch | None:
+        """The records of one page or of several, where all of them fit the columns that are known, for certain."""
         batch = self._fast.read(records)
         if batch is None or self.resource.schema is not None or not all(column.null_count for column in batch.columns):
             return batch

@@ -90,6 +90,11 @@ class Records(Sequence[Any]):
         """One of them, as it came."""
         return bytes(self._texts[at]).decode()
 
+    @classmethod
+    def joined(cls, several: Sequence[Records]) -> Records:
+        """The records of several pages as if they were of one."""
+        return cls([text for records in several for text in records._texts])  # noqa: SLF001 -- its own class
+
     def with_fields(self, fields: Mapping[str, bytes]) -> Records:
         """The records with further fields, given as JSON, before their own.
 

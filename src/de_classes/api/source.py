@@ -2,8 +2,8 @@
 
 The position of a resource is one of
 
-- `{"watermark": W}`: everything up to W has been given. The next run asks for what is newer. With `"end": E` it has been
-  asked up to E, and as long as the resource ends there, later runs ask nothing.
+- `{"watermark": W}`: everything up to W has been given. The next run asks for what is newer. With `"end": E` it
+  has been asked up to E, and as long as the resource ends there, later runs ask nothing.
 - `{"watermark": W, "high": H, "page": {...}}`: a traversal of what is newer than W is under way, H is the highest
   value seen in it, and `page` is the state of the page that comes next, with whatever is pinned. The next run goes on
   with exactly that page. Where rows may come again, `page` is null once all pages have been given.

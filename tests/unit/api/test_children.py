@@ -12,7 +12,7 @@ import pytest
 
 from de_classes.api import ApiClient, ApiSource, Incremental, PageNumber, Parent, Resource
 from de_classes.api.messages import Response
-from de_classes.errors import ApiStatusError, ConfigurationError, InvalidAnswer
+from de_classes.errors import ApiStatusError, ConfigurationError, InvalidAnswer, ValueNotHeld
 from de_classes.pipelines import Checkpoint, Pipeline
 from de_classes.testing.memory import MemoryDestination
 from de_classes.utils.retry import RetryPolicy
@@ -202,6 +202,20 @@ def test_small_pages_make_large_batches() -> None:
     batches, _ = _read(_source(answer))
     assert [batch.records.num_rows for batch in batches] == [10_000, 10_000, 4_000]
     assert [batch.position for batch in batches] == [None, None, {"parent": {"finished": True}}]
+
+
+def test_a_misfit_among_many_small_pages_names_its_own() -> None:
+    """Though small pages are converted together, an error names the page and the record in it."""
+
+    def answer(request: Request) -> Response:
+        items: list[Any] = [{"id": 1}, {"id": 2}, {"id": 3}]
+        if not request.url.endswith("/orders"):
+            items = [{"n": 1}, {"n": "x" if "/2/" in request.url else 2}]
+        return Response(request, 200, {}, msgspec.json.encode({"items": items, "pages": 1}))
+
+    with pytest.raises(ValueNotHeld, match="/orders/2/lines") as caught:
+        _read(_source(answer))
+    assert caught.value.row == 1
 
 
 @pytest.mark.parametrize("missing", ["fail", "skip"])
