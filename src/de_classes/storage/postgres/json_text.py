@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from .arrow_values import pc, row_of_value
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["json_text"]
 
 _CONTROLS = {chr(code): json.dumps(chr(code))[1:-1] for code in range(1, 0x20)}
+_IN_NEED = np.zeros(256, np.bool_)
+"""Bytes that JSON escapes; no byte of a longer character in UTF-8 is one of them."""
+_IN_NEED[[*range(0x20), *b'"\\']] = True
 
 
 def json_text(array: Array, refuse: Refuse) -> Array:
@@ -62,6 +66,10 @@ def _scalars(array: Array, refuse: Refuse) -> Array:
 
 
 def _escaped(text: Array) -> Array:
+    data = text.buffers()[2]
+    # The buffer may hold more than the column shows, and then costs a look that was not needed.
+    if data is None or not data.size or not _IN_NEED[np.frombuffer(data, np.uint8)].any():
+        return text
     text = pc.replace_substring(pc.replace_substring(text, "\\", "\\\\"), '"', '\\"')
     if pc.any(pc.match_substring_regex(text, "[\x01-\x1f]")).as_py():
         for control, escape in _CONTROLS.items():
