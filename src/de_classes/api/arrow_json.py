@@ -181,7 +181,7 @@ def _as_declared(array: Any, field: pa.Field[Any], parent: Any = None) -> Any:
         )
     elif pa.types.is_float64(kind):
         _check_floats(array)
-    elif is_within_floats(field):
+    elif pa.types.is_int64(kind) and is_within_floats(field):
         _check_range(array)
     elif array.type != kind:
         if pa.types.is_decimal(kind):

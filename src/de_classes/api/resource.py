@@ -32,9 +32,9 @@ __all__ = ["Resource"]
 class Resource:
     """One list of records that an API offers, and how to read it.
 
-    Without a `schema` the columns are inferred from the first page that has records and kept with the position; later
-    pages must fit them. Declare one for anything that is to last. See `de_classes.api.records` for what each declared
-    type takes.
+    Without a `schema` the columns are inferred as `de_classes.api.inference` says, kept with the position, and grow
+    with what later pages hold, so that the order of the pages does not matter. Declare them for anything that is to
+    last; see `de_classes.api.records` for what each declared type takes.
     """
 
     name: str
@@ -57,11 +57,14 @@ class Resource:
     leaves them out."""
     schema_changes: SchemaChanges | None = None
     """`evolve`: new fields become columns, and inferred columns get wider types where nothing is lost. `freeze`: a new
-    field, or a value of a wider type, is a misfit. None: evolve where columns are inferred, freeze where declared."""
+    field, or a value of a wider type, is a misfit, and the first page with records decides what is inferred. A column
+    that was only null takes the type of what comes under both, and a declared column keeps its type. None: evolve where
+    columns are inferred, freeze where they are declared."""
     misfits: Misfits = "fail"
     """What becomes of a record that does not fit: `fail` ends the run with an error that names it, `quarantine` keeps
-    it beside the stream (see `de_classes.utils.quarantine`) and goes on. Together with `freeze` this is the policy that
-    is called quarantine elsewhere: anything unknown is set aside."""
+    it beside the stream (see `de_classes.utils.quarantine`) and goes on. Records are taken in order: each fits the
+    columns so far, or makes them wider, or is a misfit that changes nothing. Together with `freeze` this is the policy
+    that is called quarantine elsewhere: anything unknown is set aside."""
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     """Types of some columns, by dotted path (through lists, too), where the others are inferred."""
     timestamps: bool = False
@@ -106,10 +109,8 @@ class Resource:
             problems.append(f"misfits={self.misfits!r} is neither 'fail' nor 'quarantine'")
         if self.types and self.schema is not None:
             problems.append("types= and schema= are both given (types= is for columns that are inferred)")
-        if (
-            self.extra_fields == "ignore"
-            and (self.schema_changes or ("freeze" if self.schema else "evolve")) == "evolve"
-        ):
+        evolves = self.schema_changes == "evolve" or (self.schema_changes is None and self.schema is None)
+        if self.extra_fields == "ignore" and evolves:
             problems.append("extra_fields='ignore' leaves out what schema_changes='evolve' would add")
         inside = [(one, other) for one in self.types for other in self.types if one.startswith(f"{other}.")]
         problems += [f"types= has {one!r}, which lies within {other!r}" for one, other in inside]
