@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING
 from de_classes.contracts import Batch
 from de_classes.utils.faults import reach
 
+from ._ahead import Ahead
 from ._asking import asking_since
 from ._converting import Converter
 from ._fields import NO_RECORDS, highest_on
 from ._marks import with_watermark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from ._asking import Asking
     from ._place import Place
+    from ._unfit import Unfit
+    from .paging import Page, PageState
     from .source import Api, Resource
+    from .watermark import Watermark
 
 __all__ = ["Walk"]
 
@@ -41,19 +46,38 @@ class Walk:
 
         """
         place, converter = self.place, Converter(self.resource, self.place.columns)
-        with asking_since(self.client, self.resource, place.watermark).opened() as asking:
+        with asking_since(self.client, self.resource, place.watermark).opened() as asking, Ahead(1, "page") as ahead:
+            if place.page is not None:
+                coming = ahead.submit(self._turn, asking, place.page, place.high)
             while place.page is not None:
-                page = asking.page(place.page)
-                marked, unfit = with_watermark(self.resource, page, place.high)
-                high = highest_on(self.resource, marked, place.high)
-                following = self.resource.paging.after(place.page, page)
+                turn = coming.result()
+                if turn.following is not None:
+                    # Asked for while this page is converted; if the walk is left meanwhile, for nothing.
+                    coming = ahead.submit(self._turn, asking, turn.following, turn.high)
                 reach("api.page.read")
-                records, rejected = converter.batch(page, unfit)
-                place = replace(place, high=high, columns=converter.told)
-                position = place.position(self.resource, following, given=bool(page.records))
-                del page, marked
+                records, rejected = converter.batch(turn.page, turn.unfit)
+                place = replace(place, high=turn.high, columns=converter.told)
+                position = place.position(self.resource, turn.following, given=bool(turn.page.records))
+                place = replace(place, page=turn.following)
+                del turn
                 yield Batch(records, position, rejected)
-                if following is None and "page" not in position:
+                if place.page is None and "page" not in position:
                     return
-                place = replace(place, page=following)
         yield Batch(converter.batch(NO_RECORDS)[0], place.position(self.resource, None))
+
+    def _turn(self, asking: Asking, at: PageState, high: Watermark) -> _Turn:
+        """Get a page, and find out what it says besides its records."""
+        page = asking.page(at)
+        marked, unfit = with_watermark(self.resource, page, high)
+        return _Turn(page, unfit, highest_on(self.resource, marked, high), self.resource.paging.after(at, page))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A page of the walk."""
+
+    page: Page
+    unfit: Mapping[int, Unfit]
+    """The records that lack what the watermark is taken from."""
+    high: Watermark
+    following: PageState | None
