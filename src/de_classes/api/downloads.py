@@ -27,9 +27,9 @@ from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import RetryPolicy
 
-from ._csv_files import Csv
-from ._fetching import RemoteFile, unpacked_file
-from ._ndjson_files import Ndjson
+from ._files.csv_files import Csv
+from ._files.fetching import RemoteFile, unpacked_file
+from ._files.ndjson_files import Ndjson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Position
 
-    from ._fetching import Compression
+    from ._files.fetching import Compression
     from .client import ApiClient
     from .messages import Param
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from de_classes.errors import ConfigurationError
 
-from ._moments import check_format, granule_of, moment_of, rounded_up, spelt
+from ._walking.moments import check_format, granule_of, moment_of, rounded_up, spelt
 from .watermark import highest, instant_of, number_in
 
 if TYPE_CHECKING:

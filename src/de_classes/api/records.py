@@ -39,16 +39,16 @@ import pyarrow as pa
 
 from de_classes.errors import ConfigurationError, SchemaMismatch
 
-from ._unfit import Unfit, json_names
-from .columns import schema_of
-from .inference import Inference
+from ._decoding.columns import schema_of
+from ._decoding.inference import Inference
+from ._decoding.unfit import Unfit, json_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from de_classes.errors import ValueNotHeld
 
-    from .inference import Shape
+    from ._decoding.inference import Shape
 
 __all__ = ["ExtraFields", "Misfits", "RecordConverter", "infer_schema", "infer_shape"]
 
@@ -118,7 +118,7 @@ def _remedy(kind: type[SchemaMismatch | ValueNotHeld]) -> str:
 
 
 def infer_schema(table: str, records: Sequence[Any], where: str) -> pa.Schema:
-    """The schema of some records, as `de_classes.api.inference` has it, in the order in which names first come.
+    """The schema of some records, as is inferred for a resource, in the order in which names first come.
 
     Raises:
         SchemaMismatch: a column has values of several kinds, or a record is no object.

@@ -10,7 +10,7 @@ import pyarrow as pa
 from de_classes.contracts import Stream
 from de_classes.errors import ConfigurationError
 
-from ._templates import names_in, path_of, text_of
+from ._walking.templates import names_in, path_of, text_of
 from .paging import SinglePage, check_selectors, warn_if_pages_shift
 from .records import RecordConverter
 
@@ -32,8 +32,9 @@ __all__ = ["Resource"]
 class Resource:
     """One list of records that an API offers, and how to read it.
 
-    Without a `schema` the columns are inferred as `de_classes.api.inference` says, kept with the position, and grow
-    with what later pages hold, so that the order of the pages does not matter. Declare them for anything that is to
+    Without a `schema` the columns are inferred (bool, whole numbers as int64 or decimals of 38 digits, double, text,
+    struct, list), kept with the position, and grow with what later pages hold where nothing is lost, so that the order
+    of the pages does not matter. Declare them for anything that is to
     last; see `de_classes.api.records` for what each declared type takes.
     """
 

@@ -35,12 +35,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from de_classes.contracts import Plan
 from de_classes.errors import ConfigurationError
 
-from ._children import ChildWalk
-from ._families import check_families, line_of, position_of_parent
-from ._moments import moment_of, spelt
-from ._place import Place
-from ._walk import Walk
-from ._window_walk import reached, walks
+from ._walking.children import ChildWalk
+from ._walking.families import check_families, line_of, position_of_parent
+from ._walking.moments import moment_of, spelt
+from ._walking.place import Place
+from ._walking.walk import Walk
+from ._walking.window_walk import reached, walks
 from .incremental import Incremental, Windows
 from .parent import Parent
 from .resource import Resource

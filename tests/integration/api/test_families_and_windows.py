@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from de_classes.api import ApiClient, ApiSource, Incremental, PageNumber, Parent, Resource, Windows
-from de_classes.api._moments import moment_of
+from de_classes.api._walking.moments import moment_of
 from de_classes.errors import ApiStatusError
 from de_classes.pipelines import Pipeline
 from de_classes.storage.objects import DatasetDestination, LocalStore

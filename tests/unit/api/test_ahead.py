@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from de_classes.api._ahead import Ahead
+from de_classes.api._walking.ahead import Ahead
 
 
 def test_results_and_errors_come_to_who_asked() -> None:
@@ -43,7 +43,7 @@ def test_the_process_ends_without_what_still_runs() -> None:
     """A request in the middle of a long wait does not keep the process."""
     program = (
         "import threading\n"
-        "from de_classes.api._ahead import Ahead\n"
+        "from de_classes.api._walking.ahead import Ahead\n"
         "with Ahead(1, 'test') as ahead:\n"
         "    begun = threading.Event()\n"
         "    ahead.submit(lambda: (begun.set(), threading.Event().wait()))\n"

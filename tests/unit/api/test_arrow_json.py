@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api.arrow_json import ArrowJson
-from de_classes.api.pages import Records
+from de_classes.api._decoding.arrow_json import ArrowJson
+from de_classes.api._decoding.pages import Records
 from de_classes.api.records import RecordConverter
 from de_classes.utils.schemas import within_floats
 

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from de_classes.api import Resource
-from de_classes.api._converting import Converter
-from de_classes.api.pages import Records
+from de_classes.api._decoding.converting import Converter
+from de_classes.api._decoding.pages import Records
 from de_classes.api.paging import Page
 from de_classes.errors import DeClassesError, SchemaMismatch
 from de_classes.utils.schemas import fitted, united

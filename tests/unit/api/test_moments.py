@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api._moments import check_format, floored, granule_of, moment_of, spelt
+from de_classes.api._walking.moments import check_format, floored, granule_of, moment_of, spelt
 
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis wants bounds without a zone
 FORMATS = st.sampled_from([None, "unix", "unix_ms", "iso_date", "%Y%m%d%H%M", "%d/%m/%Y", "%Y-%m-%dT%H:%M:%S%z"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api.pages import Records, taken_apart
+from de_classes.api._decoding.pages import Records, taken_apart
 from de_classes.api.paging import dig
 from de_classes.errors import InvalidAnswer
 

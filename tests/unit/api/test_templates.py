@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api._templates import names_in, path_of, text_of
+from de_classes.api._walking.templates import names_in, path_of, text_of
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8) | st.sampled_from(
     ["..", ".", "a/b", "?x#y", "%2e"]

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from de_classes.api import ApiClient, ApiSource, Incremental, NextLink, Resource, Windows
-from de_classes.api._moments import moment_of
-from de_classes.api._windows import cut
+from de_classes.api._walking.moments import moment_of
+from de_classes.api._walking.windows import cut
 from de_classes.api.messages import Response
 from de_classes.errors import ApiStatusError, ConfigurationError, InvalidAnswer
 from de_classes.pipelines import Pipeline

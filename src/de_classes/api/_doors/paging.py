@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from de_classes.api._asking import asking_since
+from de_classes.api._walking.asking import asking_since
 
 from .door import client_of, door, run, say
 from .walking import add_walking, resource_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from de_classes.api.columns import schema_of, told
+from de_classes.api._decoding.columns import schema_of, told
 from de_classes.api.paging import dig
 from de_classes.api.records import infer_shape
 from de_classes.errors import InvalidAnswer

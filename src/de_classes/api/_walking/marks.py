@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from de_classes.api._decoding.pages import Records
+from de_classes.api._decoding.unfit import Unfit
+from de_classes.api.paging import dig
+from de_classes.api.watermark import highest
 from de_classes.errors import InvalidAnswer
 
-from ._unfit import Unfit
-from .pages import Records
-from .paging import dig
-from .watermark import highest
-
 if TYPE_CHECKING:
-    from .paging import Page
-    from .resource import Resource
-    from .watermark import Watermark
+    from de_classes.api.paging import Page
+    from de_classes.api.resource import Resource
+    from de_classes.api.watermark import Watermark
 
 __all__ = ["with_watermark"]
 

@@ -9,23 +9,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from de_classes.api._decoding.pages import taken_apart
+from de_classes.api.paging import ChecksAnswers, KnowsAhead, Page, is_jsonpath, listed, placed
 from de_classes.configs.secrets import Secret
 from de_classes.errors import InvalidAnswer
 
-from ._ahead import Ahead
-from ._templates import path_of, text_of
-from .pages import taken_apart
-from .paging import ChecksAnswers, KnowsAhead, Page, is_jsonpath, listed, placed
+from .ahead import Ahead
+from .templates import path_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from ._templates import Value
-    from .messages import Param, Response
-    from .paging import Ask, PageState
-    from .source import Api, Resource
-    from .watermark import Watermark
+    from de_classes.api.messages import Param, Response
+    from de_classes.api.paging import Ask, PageState
+    from de_classes.api.source import Api, Resource
+    from de_classes.api.watermark import Watermark
+
+    from .templates import Value
 
 __all__ = ["Asking", "Question", "asking_since"]
 

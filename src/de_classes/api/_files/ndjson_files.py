@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from de_classes.api._decoding.arrow_json import ArrowJson
+from de_classes.api._decoding.converting import Converter
+from de_classes.api._decoding.pages import Records
+from de_classes.api.paging import Page
+from de_classes.api.records import RecordConverter
+from de_classes.api.resource import Resource
 from de_classes.errors import ConfigurationError, InvalidAnswer
-
-from ._converting import Converter
-from .arrow_json import ArrowJson
-from .pages import Records
-from .paging import Page
-from .records import RecordConverter
-from .resource import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
 
-    from .records import ExtraFields
+    from de_classes.api.records import ExtraFields
 
 __all__ = ["Ndjson"]
 

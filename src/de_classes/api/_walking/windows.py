@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from de_classes.errors import ConfigurationError
 
-from ._moments import floored, granule_of, moment_of, rounded_up, spelt
+from .moments import floored, granule_of, moment_of, rounded_up, spelt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from .incremental import Incremental
+    from de_classes.api.incremental import Incremental
 
 __all__ = ["Window", "cut", "kept"]
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from de_classes.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from de_classes.api.incremental import Incremental
+    from de_classes.api.paging import PageState
+    from de_classes.api.source import Resource
+    from de_classes.api.watermark import Watermark
     from de_classes.contracts import JsonValue, Position
-
-    from .incremental import Incremental
-    from .paging import PageState
-    from .source import Resource
-    from .watermark import Watermark
 
 __all__ = ["Place"]
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from de_classes.api._decoding.pages import Records
 from de_classes.errors import InvalidAnswer
 
-from .pages import Records
-
 if TYPE_CHECKING:
-    from .paging import Page
+    from de_classes.api.paging import Page
 
 __all__ = ["included"]
 

@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from de_classes.api._unpacking import unpacked
 from de_classes.errors import ApiStatusError, ApiUnreachable, InvalidAnswer
-
-from ._unpacking import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from de_classes.api.client import ApiClient
+    from de_classes.api.messages import Param, Streamed
     from de_classes.configs.secrets import Secret
-
-    from .client import ApiClient
-    from .messages import Param, Streamed
 
 __all__ = ["Compression", "RemoteFile", "Told", "unpacked_file"]
 

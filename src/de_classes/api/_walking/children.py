@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from de_classes.api._decoding.converting import Converter
+from de_classes.api._decoding.pages import Records
 from de_classes.contracts import Batch
 from de_classes.errors import ApiStatusError, InvalidAnswer
 from de_classes.utils.faults import reach
 
-from ._ahead import Ahead
-from ._asking import Asking, Question, asking_since
-from ._converting import Converter
-from ._fields import NO_RECORDS, highest_on, values_of
-from ._included import included
-from ._marks import with_watermark
-from .pages import Records
+from .ahead import Ahead
+from .asking import Asking, Question, asking_since
+from .fields import NO_RECORDS, highest_on, values_of
+from .included import included
+from .marks import with_watermark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
+    from de_classes.api.paging import Page, PageState
+    from de_classes.api.parent import Parent
+    from de_classes.api.resource import Resource
+    from de_classes.api.source import Api
     from de_classes.contracts import Position
 
-    from ._place import Place
-    from .paging import Page, PageState
-    from .parent import Parent
-    from .resource import Resource
-    from .source import Api
+    from .place import Place
 
 __all__ = ["ChildWalk"]
 

@@ -29,7 +29,7 @@ import pyarrow.compute
 
 from de_classes.errors import SchemaMismatch
 
-from ._unfit import Unfit, json_names
+from .unfit import Unfit, json_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,24 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from de_classes.api._decoding.converting import Converter
 from de_classes.contracts import Batch
 from de_classes.utils.faults import reach
 
-from ._ahead import Ahead
-from ._asking import asking_since
-from ._converting import Converter
-from ._fields import NO_RECORDS, highest_on
-from ._marks import with_watermark
+from .ahead import Ahead
+from .asking import asking_since
+from .fields import NO_RECORDS, highest_on
+from .marks import with_watermark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ._asking import Asking
-    from ._place import Place
-    from ._unfit import Unfit
-    from .paging import Page, PageState
-    from .source import Api, Resource
-    from .watermark import Watermark
+    from de_classes.api._decoding.unfit import Unfit
+    from de_classes.api.paging import Page, PageState
+    from de_classes.api.source import Api, Resource
+    from de_classes.api.watermark import Watermark
+
+    from .asking import Asking
+    from .place import Place
 
 __all__ = ["Walk"]
 

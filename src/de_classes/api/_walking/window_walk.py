@@ -7,27 +7,27 @@ import uuid
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from de_classes.api._decoding.converting import Converter
 from de_classes.contracts import Batch
 from de_classes.errors import ConfigurationError, InvalidAnswer
 from de_classes.utils.faults import reach
 
-from ._asking import Asking, Question
-from ._converting import Converter
-from ._fields import values_of
-from ._moments import moment_of, spelt
-from ._windows import cut, kept
+from .asking import Asking, Question
+from .fields import values_of
+from .moments import moment_of, spelt
+from .windows import cut, kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from de_classes.api.incremental import Incremental
+    from de_classes.api.paging import Page
+    from de_classes.api.resource import Resource
+    from de_classes.api.source import Api
     from de_classes.contracts import Position
 
-    from ._windows import Window
-    from .incremental import Incremental
-    from .paging import Page
-    from .resource import Resource
-    from .source import Api
+    from .windows import Window
 
 __all__ = ["WindowWalk", "reached", "walks"]
 

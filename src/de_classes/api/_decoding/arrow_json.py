@@ -18,7 +18,7 @@ import pyarrow.json
 
 from de_classes.utils.schemas import is_within_floats
 
-from ._digits import floats_hold
+from .digits import floats_hold
 from .inference import WITHIN_FLOATS
 
 if TYPE_CHECKING:

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pyarrow as pa
 
+from de_classes.api.records import RecordConverter
 from de_classes.errors import InvalidAnswer, SchemaMismatch
 from de_classes.utils.quarantine import REJECTED
 
-from ._unfit import Unfit, json_names
 from .arrow_json import ArrowJson
 from .columns import schema_of, shape_of, told
 from .inference import Declared, Inference, settled
 from .pages import Records
-from .records import RecordConverter
+from .unfit import Unfit, json_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from de_classes.api.paging import Page
+    from de_classes.api.resource import Resource
     from de_classes.contracts import JsonValue
 
     from .inference import Path, Shape
-    from .paging import Page
-    from .resource import Resource
 
 __all__ = ["Converter"]
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from de_classes.api._decoding.pages import Records
+from de_classes.api.paging import Page, dig
+from de_classes.api.watermark import highest
 from de_classes.errors import InvalidAnswer
 
-from .pages import Records
-from .paging import Page, dig
-from .watermark import highest
-
 if TYPE_CHECKING:
-    from .resource import Resource
-    from .watermark import Watermark
+    from de_classes.api.resource import Resource
+    from de_classes.api.watermark import Watermark
 
 __all__ = ["NO_RECORDS", "highest_on", "values_of"]
 

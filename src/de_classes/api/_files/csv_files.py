@@ -18,12 +18,12 @@ import pyarrow.csv as arrow_csv
 
 from de_classes.errors import ConfigurationError, InvalidAnswer, SchemaMismatch
 
-from ._texts import check_types, typed
+from .texts import check_types, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .records import ExtraFields
+    from de_classes.api.records import ExtraFields
 
 __all__ = ["Csv"]
 

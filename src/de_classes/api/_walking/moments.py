@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from .watermark import instant_of
+from de_classes.api.watermark import instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,8 @@ from de_classes.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from de_classes.api.resource import Resource
     from de_classes.contracts import Position
-
-    from .resource import Resource
 
 __all__ = ["check_families", "line_of", "position_of_parent"]
 

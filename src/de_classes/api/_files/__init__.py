@@ -1,0 +1,1 @@
+"""Files behind URLs: fetching them, and decoding them while they arrive."""
