@@ -15,6 +15,7 @@ import psycopg
 from de_classes.contracts import Receipt
 from de_classes.errors import SchemaMismatch, ValueNotHeld
 from de_classes.utils.faults import reach
+from de_classes.utils.read_ahead import read_ahead
 
 from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
@@ -43,8 +44,11 @@ _SLICE_BYTES = 4 * 2**20
 """Arrow bytes that are spelled at once: what COPY's text costs in memory on top of the batch."""
 
 
-_BEHIND_BYTES = 16 * 2**20
-"""More than the buffers of two sockets and of libpq hold together."""
+_AHEAD_BYTES = 4 * 2**20
+"""Bytes of COPY's text that may be spelled and not sent."""
+
+_BEHIND_BYTES = 24 * 2**20
+"""More than is spelled ahead, and the buffers of two sockets and of libpq hold, together."""
 
 _AT = re.compile(r"^COPY [^\n]*?, line (\d+)(?:, column (.+?)(?:: |$))?", re.MULTILINE)
 """Where COPY was, in the context of the server's error (its text is translated in few languages, the order is kept)."""
@@ -118,10 +122,16 @@ class Staging:
         copying = _Copying(placing, self.encoder, schema)
         columns = column_list(placing.columns)
         statement = f"COPY {TableName(self.state.schema, name).sql} ({columns}) FROM STDIN WITH {self.encoder.options}"
-        with copying.errors(), connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-            for records in chain([first], others):
-                for written in copying.written(records):
-                    copy.write(written)
+        spelled = chain.from_iterable(map(copying.written, chain([first], others)))
+        with (
+            copying.errors(),
+            connection.cursor() as cursor,
+            cursor.copy(statement.encode()) as copy,
+            # The next rows are spelled while the server takes these.
+            read_ahead(spelled, len, _AHEAD_BYTES) as pieces,
+        ):
+            for piece in pieces:
+                copy.write(piece)
                 reach("postgres.write.in_copy")
         return replace(receipt, rows=copying.rows, bytes=copying.size, schema=schema)
 
