@@ -129,7 +129,7 @@ class ApiError(DeClassesError):
 
 
 class ApiUnreachable(ApiError):
-    """No connection, no answer in time, or the connection broke."""
+    """No connection, no answer in time, or the connection broke; `for_good` where another attempt would end alike."""
 
 
 class ApiStatusError(ApiError):

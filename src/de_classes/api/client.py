@@ -7,7 +7,9 @@ from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
+from de_classes.configs.secrets import Secret
 from de_classes.errors import ApiStatusError, ApiUnreachable, AuthenticationFailed, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import Again, RetryBudget, RetryPolicy
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from de_classes.configs.secrets import Secret
     from de_classes.contracts import Observer
     from de_classes.utils.rate_limit import RateLimiter
 
@@ -250,7 +251,7 @@ class ApiClient:
             return (for_rate or error.status in self._retry_statuses) and Again(
                 error.context.get("retry_after_seconds") or 0.0, free=for_rate
             )
-        return isinstance(error, ApiUnreachable)
+        return isinstance(error, ApiUnreachable) and not error.context.get("for_good", False)
 
     def _followed(self, request: Request, turns: Turns) -> Response:
         for _ in range(_MAX_REDIRECTS):
@@ -269,7 +270,11 @@ class ApiClient:
             target = joined(request.full_url(), location)
         except ValueError:
             target = location
-        further = replace(request, url=target, params={}, hidden=tuple(request.secrets()))
+        # A key in the query is asked for there as well; servers that redirect within themselves seldom repeat it.
+        keys = {name: value for name, value in request.params.items() if isinstance(value, Secret)}
+        there = dict(parse_qsl(target.partition("#")[0].partition("?")[2], keep_blank_values=True))
+        missing = {name: key for name, key in keys.items() if name not in there}
+        further = replace(request, url=target.partition("#")[0], params=missing, hidden=tuple(request.secrets()))
         if request.purpose != "away":
             if self._is_own(target):
                 return further
@@ -277,7 +282,11 @@ class ApiClient:
                 self._refuse_foreign(target, "a redirect", request.name)
         _refuse_downgrade(request.url, further.masked(target), "a redirect", request.name)
         bare = replace(
-            further, url=without_secrets(target.partition("#")[0], further.hidden), headers={}, purpose="away"
+            further,
+            url=without_secrets(target.partition("#")[0], further.hidden),
+            params={},
+            headers={},
+            purpose="away",
         )
         if bare.masked(bare.url) != bare.url:
             raise InvalidAnswer(

@@ -30,6 +30,9 @@ _MEBIBYTE = 1024 * 1024
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+_NAME_AUTHORITY = "If its certificate is of an authority of your own, name that: HttpTransport(ca_file=...)."
+
+
 class HttpTransport:
     """Sends requests over a pool of connections that is opened on first use, once per process.
 
@@ -248,7 +251,9 @@ class _Waiting(NamedTuple):
         except httpx2.TimeoutException as error:
             raise ApiUnreachable(request.name, *self._late(error)) from error
         except httpx2.TransportError as error:
-            raise ApiUnreachable(request.name, _told(request, error), _remedy(error)) from error
+            distrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+            remedy = _NAME_AUTHORITY if distrusted else "Check the URL, the network and the server."
+            raise ApiUnreachable(request.name, _told(request, error), remedy, for_good=distrusted) from error
         except httpx2.DecodingError as error:
             raise InvalidAnswer(request.name, f"the body cannot be unpacked ({_told(request, error)})") from error
         except (httpx2.InvalidURL, ValueError) as error:
@@ -278,12 +283,6 @@ class _Waiting(NamedTuple):
 def _close(client: httpx2.Client, process: int) -> None:
     if process == os.getpid():
         client.close()
-
-
-def _remedy(error: Exception) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return "If its certificate is of an authority of your own, name that: HttpTransport(ca_file=...)."
-    return "Check the URL, the network and the server."
 
 
 def _told(request: Request, error: Exception) -> str:

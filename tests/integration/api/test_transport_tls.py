@@ -88,8 +88,9 @@ def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> Non
     own, other = _certificate(tmp_path, "127.0.0.1"), _certificate(tmp_path, "127.0.0.2")
     with _secured(own) as url:
         for options in ({}, {"ca_file": str(other)}, {"trust_env": True}):
-            with pytest.raises(ApiUnreachable, match=r"(?s)CERTIFICATE_VERIFY_FAILED.*ca_file"):
+            with pytest.raises(ApiUnreachable, match=r"(?s)CERTIFICATE_VERIFY_FAILED.*ca_file") as refused:
                 _get(url, **options)
+            assert refused.value.for_good
         assert _get(url, ca_file=str(own)) == 1
 
 

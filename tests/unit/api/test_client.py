@@ -76,6 +76,14 @@ def test_tries_again_what_may_pass(status: int) -> None:
     assert len(script.sent) == 3
 
 
+def test_what_stays_as_it_is_is_tried_once() -> None:
+    """A server whose certificate is not trusted is not asked again: it would have the same one."""
+    script = Script(ApiUnreachable("x", "certificate verify failed", for_good=True))
+    with pytest.raises(ApiUnreachable, match="certificate"):
+        _client(script).get_json("x")
+    assert len(script.sent) == 1
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 501])
 def test_other_refusals_are_told_at_once(status: int) -> None:
     """Other statuses are errors at once, with the status, the URL and what the API says."""

@@ -385,3 +385,15 @@ def test_origins_of_urls() -> None:
     assert origin("https://b\u00fccher.example") == origin("https://b\u00fccher.example/x")
     assert origin("https://\u212aelvin.example") != origin("https://kelvin.example")
     assert same_origin_path("https://api.example/x", "https://api.example//evil.example/y?z") == "/.//evil.example/y?z"
+
+
+@pytest.mark.parametrize(
+    ("location", "query"),
+    [("/v2/orders/", "key=t0ken"), ("/v2/orders/?page=2", "page=2&key=t0ken"), ("/v2/orders/?key=other", "key=other")],
+)
+def test_a_key_in_the_query_goes_with_redirects_to_the_api(location: str, query: str) -> None:
+    """A redirect within the API that does not repeat the key is followed with it; one that has it is left alone."""
+    network = Network((308, location))
+    key = ApiKey("t0ken", name="key", place="query")
+    assert _client(network, key).get_json("orders", {"plain": 1}) == []
+    assert f"{query} " in f"{network.arrived[-1][1].partition('?')[2].split()[0]} "
