@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Load, Position, Receipt, Split, Transform
 
-__all__ = ["Carried", "Limit", "Outlet", "Watch", "Way", "carry"]
+__all__ = ["Carried", "Kept", "Limit", "Outlet", "Watch", "Way", "carry", "kept"]
 
 READ_AHEAD_BYTES = 8 * 2**20
 """Arrow bytes that may wait between reading and writing, per split at work."""
@@ -106,6 +108,31 @@ def carry(split: Split, outlets: Sequence[Outlet], way: Way = WHOLE, watch: Watc
         receipts = fan_out(batches, [writing.written for writing in writings])
     reading.check_end()
     return Carried(tuple(receipts), reading.position, reading.ended, time.perf_counter() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A split that is being read, and that is carried in parts: each goes on where the one before stopped."""
+
+    id: str
+    batches: Iterator[Batch]
+
+    def read(self) -> Iterator[Batch]:
+        """What has not been read yet."""
+        while (batch := next(self.batches, None)) is not None:
+            yield batch
+
+
+@contextmanager
+def kept(split: Split) -> Iterator[Kept]:
+    """Read a split ahead of whoever carries it in parts, also between these, in the memory of this process."""
+    given_up = threading.Event()
+    with read_ahead(split.read(), _size, READ_AHEAD_BYTES, given_up.is_set) as batches:
+        try:
+            yield Kept(split.id, batches)
+        except BaseException:
+            given_up.set()
+            raise
 
 
 def _size(batch: Batch) -> int:

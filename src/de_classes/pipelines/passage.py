@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ from de_classes.transforms.chain import apply
 from de_classes.transforms.fingerprint import fingerprint
 from de_classes.utils.faults import reach
 
-from .carry import Limit
+from .carry import Limit, kept
 from .report import StreamReport
-from .workers import Sink, SplitWorkers
+from .workers import Sink, SplitWorkers, shares_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Executor
 
     from de_classes.contracts import Load, Plan, Position, Receipt, Split, Stream, Transform
@@ -72,32 +72,38 @@ class Passage:
             line.prepare(self.stream)
         ended = False
         while not ended:
-            # Begun before anything is looked at: a commit of another run from here on makes this one fail.
-            with ExitStack() as opened:
-                for line in self.lines:
-                    line.load = opened.enter_context(run.destination.begin(run.pipeline, line.into, run.mode))
-                reach("runner.after_begin")
-                # To replace is to take everything, wherever the last run stood.
-                if run.mode is not Mode.REPLACE:
-                    self.position = self._position()
+            with self._begun():
                 reach("runner.before_plan")
                 with run.source.plan(self.stream, self.position) as plan:
                     ended = self._take(plan)
 
+    @contextmanager
+    def _begun(self) -> Iterator[None]:
+        """Loads for the next commit, begun before anything is looked at: that of another run from here on fails it."""
+        run = self.runner
+        with ExitStack() as opened:
+            for line in self.lines:
+                line.load = opened.enter_context(run.destination.begin(run.pipeline, line.into, run.mode))
+            reach("runner.after_begin")
+            # To replace is to take everything, wherever the last run stood.
+            if run.mode is not Mode.REPLACE:
+                self.position = self._position()
+            yield
+
     def _position(self) -> Position | None:
         """Where all the targets stand."""
         first, *others = [self.runner.destination.position(self.runner.pipeline, line.into) for line in self.lines]
-        if any(other != first for other in others):
-            raise Overtaken(
-                f"stream {self.stream.name!r}",
-                "another run has committed to one of its targets since this one began",
-                "Run it again: it goes on from there. Run one at a time.",
-            )
         if first is None and self.position is not None:
             raise DeClassesError(
                 f"stream {self.lines[0].into.name!r}",
                 "what this run had committed is gone from the destination",
                 "Was it dropped meanwhile? Run it again to load everything anew.",
+            )
+        if any(other != first for other in others) or (self.commits and first != self.position):
+            raise Overtaken(
+                f"stream {self.stream.name!r}",
+                "another run has committed to one of its targets since this one began",
+                "Run it again: it goes on from there. Run one at a time.",
             )
         return first
 
@@ -109,18 +115,10 @@ class Passage:
             for line in self.lines:
                 staged = sum(line.id_of(split) in line.load.staged for split in plan.splits)
                 line.told.of(StreamStarted, since=self.position, splits=len(plan.splits), staged=staged)
-        workers = SplitWorkers(self.executor, [line.sink for line in self.lines])
         if plan.position is None:
-            receipts, reached, ended = self._beginning(plan, workers)
-        else:
-            receipts, reached, ended = self._everything(plan, workers), plan.position, True
-        reached = self.position if reached is None else reached
-        if any(receipts) or reached != self.position or self.runner.mode is Mode.REPLACE:
-            for line, of_line in zip(self.lines, receipts, strict=True):
-                line.commit(of_line, reached)
-            self.position = reached
-            self.commits += 1
-        return ended
+            return self._walk(plan)
+        self._commit(self._everything(plan), plan.position)
+        return True
 
     def _refuse_to_repeat(self, plan: Plan) -> None:
         """Refuse rows that were loaded before and would stay beside the ones that come now."""
@@ -158,34 +156,58 @@ class Passage:
                 "The id of a split names its rows; no two splits of a plan share one.",
             )
 
-    def _beginning(
-        self, plan: Plan, workers: SplitWorkers
-    ) -> tuple[Sequence[Sequence[Receipt]], Position | None, bool]:
-        """Carry the only split up to the checkpoint; whether that was all of it. A replacement is shown whole."""
+    def _walk(self, plan: Plan) -> bool:
+        """Carry the only split from checkpoint to checkpoint; whether that was all of it."""
         if len(plan.splits) > 1:
             raise DeClassesError(
                 f"stream {self.stream.name!r}",
                 f"its source planned {len(plan.splits)} splits and no position that they reach together",
                 "A plan without a position has one split at most.",
             )
+        if not plan.splits:
+            self._commit([()] * len(self.lines), None)
+            return True
+        (split,) = plan.splits
+        if not shares_memory(self.executor):
+            return self._carry(split)
+        with kept(split) as reading:
+            # Reading goes on while a commit is under way.
+            ended = self._carry(reading)
+            while not ended:
+                with self._begun():
+                    ended = self._carry(reading)
+        return True
+
+    def _carry(self, split: Split) -> bool:
+        """Carry a split up to the checkpoint, and commit; whether that was all of it. A replacement is shown whole."""
         checkpoint = self.runner.checkpoint
         limit = None if self.runner.mode is Mode.REPLACE else Limit(checkpoint.rows, checkpoint.seconds)
-        for split in plan.splits:
-            # How far this goes depends on the clock, so its id must never match that of another run's piece.
-            ids = {n: f"{split.id}#{uuid.uuid4().hex}" for n in range(len(self.lines))}
-            carried = workers.carry_until(split, ids, limit)
-            if not carried.ended and carried.position == self.position:
-                raise DeClassesError(f"stream {self.stream.name!r}", "its source gives rows and does not advance")
-            return carried.receipts, carried.position, carried.ended
-        return [()] * len(self.lines), None, True
+        # How far this goes depends on the clock, so its id must never match that of another run's piece.
+        ids = {n: f"{split.id}#{uuid.uuid4().hex}" for n in range(len(self.lines))}
+        carried = self._workers().carry_until(split, ids, limit)
+        if not carried.ended and carried.position == self.position:
+            raise DeClassesError(f"stream {self.stream.name!r}", "its source gives rows and does not advance")
+        self._commit(carried.receipts, carried.position)
+        return carried.ended
 
-    def _everything(self, plan: Plan, workers: SplitWorkers) -> Sequence[Sequence[Receipt]]:
+    def _commit(self, receipts: Sequence[Sequence[Receipt]], reached: Position | None) -> None:
+        reached = self.position if reached is None else reached
+        if any(receipts) or reached != self.position or self.runner.mode is Mode.REPLACE:
+            for line, of_line in zip(self.lines, receipts, strict=True):
+                line.commit(of_line, reached)
+            self.position = reached
+            self.commits += 1
+
+    def _workers(self) -> SplitWorkers:
+        return SplitWorkers(self.executor, [line.sink for line in self.lines])
+
+    def _everything(self, plan: Plan) -> Sequence[Sequence[Receipt]]:
         """Carry every split to where it is not yet; receipts in the order of the plan, without those of no rows."""
         found: list[dict[str, Sequence[Receipt]]] = [
             {split_id: [receipt] for split_id, receipt in line.load.staged.items()} for line in self.lines
         ]
         missing = [(split, ids) for split in plan.splits if (ids := self._missing(split))]
-        for ids, carried in workers.carry_all(missing):
+        for ids, carried in self._workers().carry_all(missing):
             for (n, split_id), receipts in zip(ids.items(), carried.receipts, strict=True):
                 found[n][split_id] = receipts
         return [

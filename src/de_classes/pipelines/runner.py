@@ -1,8 +1,9 @@
 """The one place that orders the work: position, plan, begin, write, commit, and what is told of it.
 
 A run is a sequence of commits. A plan whose splits reach a position together is committed once. A plan that only its
-batches can place (an API read page by page) is committed at a position on the way, as often as the `Checkpoint` says,
-and planned again from there: going on after a checkpoint and going on after a crash are the same act.
+batches can place (an API read page by page) is committed at positions on the way, as often as the `Checkpoint` says.
+Where workers are threads, reading goes on meanwhile; elsewhere the source is planned again from there, as it is after a
+crash.
 """
 
 from __future__ import annotations

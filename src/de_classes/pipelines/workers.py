@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .carry import Carried, Limit, Watch
     from .telling import Telling
 
-__all__ = ["Ids", "Sink", "SplitWorkers", "threads_unless_given"]
+__all__ = ["Ids", "Sink", "SplitWorkers", "shares_memory", "threads_unless_given"]
 
 IN_FLIGHT = 64
 """Splits handed at a time to an executor that does not say how many workers it has: enough to keep a cluster busy."""
@@ -39,6 +39,11 @@ def threads_unless_given(executor: Executor | None) -> Iterator[Executor]:
         return
     with ThreadPoolExecutor(min(_processors(), MOST_THREADS), thread_name_prefix="de-classes") as threads:
         yield threads
+
+
+def shares_memory(executor: Executor) -> bool:
+    """Whether its workers are threads of this process."""
+    return isinstance(executor, ThreadPoolExecutor)
 
 
 def _processors() -> int:
@@ -101,7 +106,7 @@ class SplitWorkers:
 
     def _watch(self, ids: Ids) -> Watch | None:
         """Only threads can be watched; other workers are heard of when they have finished."""
-        if isinstance(self._executor, ThreadPoolExecutor):
+        if shares_memory(self._executor):
             told = [(self._sinks[n].told, split_id) for n, split_id in ids.items()]
             return _Watch(told, self._given_up.is_set)
         return None

@@ -122,3 +122,19 @@ def test_what_repeats_is_not_appended() -> None:
     table = destination.table("things")
     assert table is not None
     assert table.to_pydict() == {"id": [1, 2]}
+
+
+def test_reading_goes_on_while_a_commit_is_under_way() -> None:
+    """A split is read once over all its checkpoints, where workers are threads."""
+    reads: list[int] = []
+
+    @dataclass(frozen=True)
+    class Noted(Pages):
+        def read(self) -> Iterator[Batch]:
+            reads.append(self.start)
+            yield from super().read()
+
+    pages = [Batch(pa.record_batch({"id": [n]})) for n in range(6)]
+    report = Pipeline("p", Noted(pages), MemoryDestination(), checkpoint=Checkpoint(rows=1)).run()
+    assert (report.streams[0].commits, report.rows) == (6, 6)
+    assert reads == [0]
