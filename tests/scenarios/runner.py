@@ -1,0 +1,363 @@
+"""Plays the scenarios of this folder: a real client and source, real HTTP on loopback, virtual time. See README.md."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+import pyarrow as pa
+
+from de_classes import api
+from de_classes.configs.secrets import Secret
+from de_classes.errors import DeClassesError
+from de_classes.testing.http import LoopbackServer, Reply, json_reply
+from de_classes.utils.rate_limit import RateLimiter
+from de_classes.utils.retry import RetryBudget, RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from de_classes.api.messages import Request
+    from de_classes.testing.http import Asked
+
+__all__ = ["Failed", "play"]
+
+_RUN = {"asks", "asks at once", "answers", "exchanges", "in any order"}
+_RUN |= {"records", "columns", "position", "quarantine", "events", "kept", "error"}
+_SCENARIO = {"rule", "client", "resources", "now", "draw", "runs", *_RUN}
+_EXCHANGE = {"at", "origin", "request", "headers", "lacks", "json", "form", "answer", "times"}
+_ANSWER = {"status", "headers", "json", "text", "base64", "breaks", "after_seconds", "dated"}
+_ERROR = {"class", "says"}
+_ASK = {"at", "request", "json", "idempotency_key", "error"}
+_TIMED = {"TokenLogin", "OAuth2ClientCredentials", "OAuth2RefreshToken"}
+
+
+class Failed(AssertionError):  # noqa: N818 -- what a test does
+    """What was asked, or came out, is not what the scenario says."""
+
+
+class Clock:
+    """Virtual time, which only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.nanoseconds = 0
+
+    def __call__(self) -> float:
+        return self.nanoseconds / 1e9
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.nanoseconds += round(seconds * 1e9)
+
+
+class VirtualRetry(RetryPolicy):
+    """The policy itself, in virtual time."""
+
+    clock: Any
+    draw: float
+
+    def call(self, function: Any, **options: Any) -> Any:
+        """As the policy does."""
+        timed = {"clock": self.clock, "sleep": self.clock.sleep, "draw": lambda: self.draw}
+        return RetryPolicy.call(self, function, **options, **timed)
+
+
+@dataclass
+class Stage:
+    """What a scenario is played on: the time, what was told, and what went wrong."""
+
+    name: str
+    scenario: Mapping[str, Any]
+    clock: Clock = field(default_factory=Clock)
+    origins: dict[str, str] = field(default_factory=dict)
+    events: list[Any] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    exchanges: list[dict[str, Any]] = field(default_factory=list)
+    any_order: bool = False
+    done: set[int] = field(default_factory=set)
+    lock: Any = field(default_factory=threading.Lock)
+
+    def answer(self, origin: str, asked: Asked) -> Reply:
+        """The answer of the exchange whose turn it is, if it is the one that the scenario names."""
+        with self.lock:
+            waiting = [number for number in range(len(self.exchanges)) if number not in self.done]
+            for number in waiting if self.any_order else waiting[:1]:
+                wrong = self._differences(self.exchanges[number], origin, asked)
+                if not wrong:
+                    self.done.add(number)
+                    return _reply(self.exchanges[number].get("answer", {}))
+                if not self.any_order:
+                    self.problems.append(f"exchange {number + 1}: " + "; ".join(wrong))
+            if self.any_order or not waiting:
+                self.problems.append(f"nobody expects {_shown(asked)} of the {origin} origin, at {self.clock()} s")
+        return Reply(418, b"not in the scenario")
+
+    def _differences(self, exchange: Mapping[str, Any], origin: str, asked: Asked) -> list[str]:
+        method, _, target = exchange["request"].partition(" ")
+        path, _, query = target.partition("?")
+        pairs = (
+            ("origin", exchange.get("origin", "own"), origin),
+            ("request", (method, path, _pairs(query)), (asked.method, asked.path, sorted(asked.query.items()))),
+            ("body", *_bodies(exchange, asked)),
+            *((name, text, asked.headers.get(name.lower())) for name, text in exchange.get("headers", {}).items()),
+            *((name, None, asked.headers.get(name.lower())) for name in exchange.get("lacks", ())),
+        )
+        wrong = [f"{what} expected {expected!r}, asked {got!r}" for what, expected, got in pairs if expected != got]
+        at = exchange.get("at")
+        earliest, latest = at if isinstance(at, list) else (at, at)
+        if at is not None and not earliest - 1e-6 <= self.clock() <= latest + 1e-6:
+            wrong.append(f"expected at {at} s, asked at {self.clock()} s")
+        return wrong
+
+    def check(self, what: str, expected: Any, got: Any) -> None:
+        """Note a difference."""
+        if expected != got:
+            self.problems.append(f"{what}: expected {expected!r}, came {got!r}")
+
+
+def play(name: str, scenario: Mapping[str, Any]) -> None:
+    """Play a scenario.
+
+    Raises:
+        Failed: something differs from what it says, or it says what this runner does not know.
+
+    """
+    _known(name, "the scenario", scenario, _SCENARIO)
+    if "rule" not in scenario:
+        raise Failed(f"{name}: there is no rule")
+    stage = Stage(name, scenario)
+    own = LoopbackServer(lambda asked: stage.answer("own", asked))
+    other = LoopbackServer(lambda asked: stage.answer("other", asked))
+    with own, other:
+        stage.origins = {"{origin}": own.url, "{other origin}": other.url}
+        scenario = stage.scenario = _filled(scenario, stage.origins)
+        options = {name: _made(value, stage) for name, value in scenario.get("client", {}).items()}
+        defaults = {"retry": _made({"class": "RetryPolicy", "attempts": 1}, stage), "observer": stage.events.append}
+        with api.ApiClient(own.url, **{**defaults, **options}) as client:
+            position = None
+            for run in scenario.get("runs", [scenario]):
+                position = _Run(stage, run, client).played(position)
+    if stage.problems:
+        raise Failed(f"{name} ({scenario['rule']})\n  " + "\n  ".join(stage.problems))
+
+
+class _Run:
+    """One run of a scenario."""
+
+    def __init__(self, stage: Stage, run: Mapping[str, Any], client: api.ApiClient) -> None:
+        if run is not stage.scenario:
+            _known(stage.name, "a run", run, _RUN)
+        self.stage, self.run, self.client = stage, run, client
+        for exchange in run.get("exchanges", ()):
+            _known(stage.name, "an exchange", exchange, _EXCHANGE)
+            _known(stage.name, "an answer", exchange.get("answer", {}), _ANSWER)
+        stage.exchanges = [one for one in run.get("exchanges", ()) for _ in range(one.get("times", 1))]
+        stage.any_order, stage.done = run.get("in any order", False), set()
+        stage.events.clear()
+        stage.kept.clear()
+
+    def played(self, position: Any) -> Any:
+        """The position that it leaves."""
+        stage, run = self.stage, self.run
+        batches: list[Any] = []
+        error = None
+        try:
+            self._ask() if "asks" in run else self._read(position, batches)
+        except DeClassesError as caught:
+            error = caught
+        self._check_error(run.get("error"), error)
+        left = [number for number in range(len(stage.exchanges)) if number not in stage.done]
+        stage.problems += [f"exchange {n + 1}: nobody asked {stage.exchanges[n]['request']}" for n in left]
+        positions = [batch.position for batch in batches if batch.position is not None]
+        position = json.loads(json.dumps(positions[-1])) if positions else position
+        if "records" in run:
+            stage.check("records", run["records"], _plain(batches))
+        if "columns" in run:
+            schema = batches[-1].records.schema if batches else pa.schema([])
+            stage.check("columns", run["columns"], {column.name: str(column.type) for column in schema})
+        if "position" in run:
+            told = {key: value for key, value in (position or {}).items() if key != "columns"}
+            stage.check("position", run["position"], told)
+        if "events" in run:
+            self._check_events(run["events"])
+        if "kept" in run:
+            stage.check("kept", run["kept"], stage.kept)
+        if "quarantine" in run:
+            stage.check("quarantine", run["quarantine"], _set_aside(batches))
+        return position
+
+    def _ask(self) -> None:
+        answers: list[Any] = []
+        asks = self.run["asks"]
+        if self.run.get("asks at once"):
+            with ThreadPoolExecutor(len(asks)) as pool:
+                answers = list(pool.map(self._asked, asks))
+        else:
+            answers = [self._asked(ask) for ask in asks]
+        if "answers" in self.run:
+            self.stage.check("answers", self.run["answers"], answers)
+
+    def _asked(self, ask: Any) -> Any:
+        ask = {"request": ask} if isinstance(ask, str) else ask
+        _known(self.stage.name, "an ask", ask, _ASK)
+        if "at" in ask:
+            self.stage.clock.sleep(ask["at"] - self.stage.clock())
+        method, _, target = ask["request"].partition(" ")
+        options = {name: ask[name] for name in ("json", "idempotency_key") if name in ask}
+        try:
+            response = self.client.request(method, target, **options)
+        except DeClassesError as error:
+            if "error" not in ask:
+                raise
+            self._check_error(ask["error"], error)
+            return None
+        return response.json() if response.body else None
+
+    def _read(self, position: Any, batches: list[Any]) -> None:
+        resources = [_resource(resource, self.stage) for resource in self.stage.scenario["resources"]]
+        now = datetime.fromisoformat(self.stage.scenario.get("now", "2026-01-01T00:00:00+00:00"))
+        source = api.ApiSource(self.client, resources, clock=lambda: now.astimezone(UTC))
+        with source.plan(source.streams()[-1], position) as plan:
+            for split in plan.splits:
+                batches.extend(split.read())
+
+    def _check_error(self, expected: Any, error: DeClassesError | None) -> None:
+        if expected is None:
+            if error is not None:
+                self.stage.problems.append(f"there is an error that nobody expects: {type(error).__name__}: {error}")
+            return
+        _known(self.stage.name, "an error", expected, _ERROR)
+        self.stage.check("error", expected["class"], type(error).__name__)
+        missing = [text for text in expected.get("says", ()) if text not in str(error)]
+        if missing:
+            self.stage.problems.append(f"the error lacks {missing}: {error}")
+
+    def _check_events(self, expected: Sequence[Mapping[str, Any]]) -> None:
+        told = [{"class": type(event).__name__, **_attributes(event)} for event in self.stage.events]
+        self.stage.check("number of events", len(expected), len(told))
+        for event, got in zip(expected, told, strict=False):
+            self.stage.check("event", event, {name: got.get(name) for name in event})
+
+
+def _known(name: str, what: str, given: Mapping[str, Any], keys: set[str]) -> None:
+    if unknown := sorted(set(given) - keys):
+        raise Failed(f"{name}: {what} has unknown keys {unknown}; there are {sorted(keys)}")
+
+
+def _attributes(event: Any) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in type(event).__dataclass_fields__}
+
+
+def _filled(value: Any, origins: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(part, origins) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_filled(part, origins) for part in value]
+    if isinstance(value, str):
+        for placeholder, url in origins.items():
+            value = value.replace(placeholder, url)
+    return value
+
+
+def _made(value: Any, stage: Stage) -> Any:
+    """What a value in a scenario stands for."""
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1 and (only := next(iter(value))) in _WORDS:
+        return _WORDS[only](value[only], stage)
+    parts = {key: _made(part, stage) for key, part in value.items() if key != "class"}
+    return _object(value["class"], parts, stage) if "class" in value else parts
+
+
+def _object(kind: str, options: dict[str, Any], stage: Stage) -> Any:
+    """An object of a public class, in virtual time where it knows time."""
+    if kind == "RetryPolicy":
+        policy = type("Virtual", (VirtualRetry,), {"clock": stage.clock, "draw": stage.scenario.get("draw", 0)})
+        return policy(**options)
+    if kind == "RateLimiter":
+        return RateLimiter(**options, clock=lambda: stage.clock.nanoseconds, sleep=stage.clock.sleep)
+    if kind == "RetryBudget":
+        return RetryBudget(**options)
+    if kind in _TIMED:
+        options["clock"] = stage.clock
+    if kind == "Digest":
+        options["nonce"] = lambda: "0a4f113b"
+    return getattr(api, kind)(**options)
+
+
+def _functions(stage: Stage) -> Mapping[str, Callable[..., Any]]:
+    def sign(request: Request) -> Request:
+        return request.with_header("X-Signed", f"{request.method} {request.full_url().partition('?')[2]}")
+
+    return {"keep the token": lambda token: stage.kept.append(token.reveal()), "sign method and query": sign}
+
+
+_WORDS: Mapping[str, Callable[[Any, Stage], Any]] = {
+    "secret": lambda text, _: Secret(text),
+    "seconds": lambda count, _: timedelta(seconds=count),
+    "does": lambda name, stage: _functions(stage)[name],
+}
+
+
+def _resource(spec: Mapping[str, Any], stage: Stage) -> api.Resource:
+    options = {name: _made(value, stage) for name, value in spec.items() if name not in {"schema", "types"}}
+    types = {name: pa.type_for_alias(text) for name, text in spec.get("types", {}).items()}
+    if "schema" in spec:
+        options["schema"] = pa.schema({name: pa.type_for_alias(text) for name, text in spec["schema"].items()})
+    key = tuple(options.pop("primary_key", ()))
+    return api.Resource(**{"path": f"/{spec['name']}", **options}, types=types, primary_key=key)
+
+
+def _reply(answer: Mapping[str, Any]) -> Reply:
+    headers = dict(answer.get("headers", {}))
+    if "dated" in answer:
+        headers["Retry-After"] = formatdate(datetime.now(UTC).timestamp() + answer["dated"], usegmt=True)
+    status, cut = answer.get("status", 200), answer.get("breaks", "")
+    body = answer.get("text", "").encode()
+    if "base64" in answer:
+        body = msgspec.convert(answer["base64"], bytes)
+    if "json" in answer:
+        body = json_reply(answer["json"]).body
+    return Reply(status, body, headers, answer.get("after_seconds", 0.0), cut)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    return sorted(parse_qsl(query, keep_blank_values=True))
+
+
+def _bodies(exchange: Mapping[str, Any], asked: Asked) -> tuple[Any, Any]:
+    """The body that is expected, and the one that came; where none is named there must be none."""
+    if "json" in exchange:
+        return exchange["json"], asked.json() if asked.body else None
+    if "form" in exchange:
+        return exchange["form"], dict(parse_qsl(asked.body.decode(), keep_blank_values=True))
+    return b"", asked.body
+
+
+def _shown(asked: Asked) -> str:
+    query = "&".join(f"{name}={value}" for name, value in asked.query.items())
+    return f"{asked.method} {asked.path}" + (f"?{query}" if query else "")
+
+
+def _plain(batches: Sequence[Any]) -> list[Any]:
+    """Records as JSON has them: what JSON has no form for as text, and no fields that are null."""
+    rows = [row for batch in batches for row in batch.records.to_pylist()]
+    plain = json.loads(json.dumps(rows, default=str))
+    return [{name: value for name, value in row.items() if value is not None} for row in plain]
+
+
+def _set_aside(batches: Sequence[Any]) -> list[Any]:
+    return [
+        json.loads(row["record"])
+        for batch in batches
+        if batch.rejected is not None
+        for row in batch.rejected.to_pylist()
+    ]
