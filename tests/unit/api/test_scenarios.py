@@ -56,3 +56,30 @@ def test_sees_a_broken_rule(change: Any) -> None:
     """A scenario that says anything else than what happens fails, and so does one with a word nobody knows."""
     with pytest.raises(Failed, match="README"):
         play("README.md", _broken(change))
+
+
+READING = "columns/text-where-a-number-was-is-set-aside"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda it: it["records"].pop(),
+        lambda it: it["records"][0].update(n=2),
+        lambda it: it["columns"].update(n="double"),
+        lambda it: it.update(position={"page": 1}),
+        lambda it: it["quarantine"].pop(),
+        lambda it: it["quarantine"][0].update(n="two"),
+        lambda it: it["exchanges"][0]["answer"].update(staus=200),
+        lambda it: it.update(error={"class": "SchemaMismatch", "say": []}),
+        lambda it: it.update(kept=["x"]),
+    ],
+    ids=lambda change: f"line {change.__code__.co_firstlineno}",
+)
+def test_sees_that_something_else_was_read(change: Any) -> None:
+    """What a resource gives, and what it sets aside, is checked as closely."""
+    scenario = json.loads((FOLDER / "api" / f"{READING}.json").read_text("utf-8"))
+    play(READING, scenario)
+    change(scenario)
+    with pytest.raises(Failed, match=READING):
+        play(READING, scenario)

@@ -42,6 +42,8 @@ def json_text(array: Array, refuse: Refuse) -> Array:
 
 
 def _objects(array: pa.StructArray, refuse: Refuse) -> Array:
+    if not array.type.num_fields:
+        return pc.if_else(array.is_null(), pa.scalar(None, pa.string()), "{}")
     pieces: list[Array | str] = []
     for n, field in enumerate(array.type):
         pieces += [("," if n else "{") + json.dumps(field.name, ensure_ascii=False) + ":"]

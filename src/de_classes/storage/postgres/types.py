@@ -303,7 +303,7 @@ def _is_json(plain: Any) -> bool:
     if pa.types.is_struct(plain):
         # Of two fields of one name, jsonb keeps one.
         names = {field.name for field in plain}
-        return 0 < plain.num_fields == len(names) and all(_is_json_value(_plain(field.type)) for field in plain)
+        return plain.num_fields == len(names) and all(_is_json_value(_plain(field.type)) for field in plain)
     return pa.types.is_list(plain) and _is_json_value(_plain(plain.value_type))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -125,3 +126,18 @@ def test_nul_outside_of_a_slice_does_no_harm() -> None:
     with pytest.raises(ValueNotHeld) as told:
         encoded(array.slice(1))
     assert told.value.row == 1
+
+
+def test_objects_without_fields_are_json_too() -> None:
+    """An empty object is `{}`, a missing one NULL, in columns, in lists and in other objects."""
+    nothing = pa.struct([])
+    batch = pa.record_batch(
+        {
+            "o": pa.array([{}, None, {}], nothing),
+            "l": pa.array([[{}, None], None, []], pa.list_(nothing)),
+            "s": pa.array([{"o": {}}, {"o": None}, None], pa.struct({"o": nothing})),
+        }
+    )
+    text = CsvEncoder().encode(batch, refuse).decode()
+    fields = [next(csv.reader([line])) for line in text.splitlines()]
+    assert fields == [["{}", "[{},null]", '{"o":{}}'], ["", "", '{"o":null}'], ["{}", "[]", ""]]
