@@ -209,3 +209,9 @@ class Incremental:
 
 def _is_positive(overlap: timedelta | int) -> bool:
     return overlap > timedelta(0) if isinstance(overlap, timedelta) else overlap > 0
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.api._doors.incremental")

@@ -10,11 +10,22 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from de_classes.api._doors import auth, client, limits, paging, records, source, transport, watermark
+from de_classes.api._doors import auth, client, incremental, limits, paging, records, source, transport, watermark
 from de_classes.testing.http import Reply, ScriptedServer, json_reply
 
 Capture = pytest.CaptureFixture[str]
-MODULES = ["auth", "client", "limits", "openapi", "paging", "records", "source", "transport", "watermark"]
+MODULES = [
+    "auth",
+    "client",
+    "incremental",
+    "limits",
+    "openapi",
+    "paging",
+    "records",
+    "source",
+    "transport",
+    "watermark",
+]
 LAST_PAGE = {"items": [{"id": 3, "total": 1.5}], "pages": 2}
 PAGES = [json_reply({"items": [{"id": 1, "total": 0.5}, {"id": 2, "total": None}], "pages": 2}), json_reply(LAST_PAGE)]
 WALK = ["--paging", "page", "--set", "total_pages_at=pages", "--records-at", "items", "--key", "id"]
@@ -226,3 +237,31 @@ class TestRecords:
         assert records.main([str(file)]) == 1
         assert records.main([str(tmp_path / "none.json")]) == 2
         assert "page.json" in capsys.readouterr().err
+
+
+class TestIncremental:
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["--since", "2026-03-01T12:00:00Z", "--format", "unix", "--overlap-seconds", "3600"], "1772362800"),
+            (["--since", "7"], "updated_since=7"),
+            (["--param", "from", "--start", "a b"], "from=a+b"),
+            ([], "(no parameters: everything is asked for)"),
+        ],
+    )
+    def test_tells_what_is_asked(self, arguments: list[str], told: str, capsys: Capture) -> None:
+        """The parameters are printed as they are sent."""
+        assert incremental.main(arguments) == 0
+        assert capsys.readouterr().out.strip().endswith(told)
+
+    def test_tells_the_windows(self, capsys: Capture) -> None:
+        """A line for each window, from its beginning on."""
+        bounds = ["--start", "2026-01-01", "--end", "2026-01-04", "--param", "from", "--end-param", "to"]
+        assert incremental.main([*bounds, "--window-seconds", "86400"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.partition("T")[0] for line in lines] == ["2026-01-01", "2026-01-02", "2026-01-03"]
+
+    @pytest.mark.parametrize("arguments", [["--format", "%"], ["--end", "3"], ["--window-seconds", "0"]])
+    def test_refuses_what_cannot_be(self, arguments: list[str]) -> None:
+        """Options that contradict each other are the user's mistake."""
+        assert incremental.main(arguments) == 2
