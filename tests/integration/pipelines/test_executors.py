@@ -11,12 +11,21 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from de_classes.api import ApiClient, ApiSource, PageNumber, Resource
 from de_classes.contracts import Source
 from de_classes.errors import ValueNotHeld
-from de_classes.pipelines import ArrowSource, ObjectStoreToPostgres, Pipeline, PostgresToObjectStore
-from de_classes.storage.objects import DatasetDestination, DatasetSource, LocalStore
+from de_classes.pipelines import (
+    ArrowSource,
+    Checkpoint,
+    ObjectStoreToPostgres,
+    Pipeline,
+    PostgresToObjectStore,
+    Route,
+)
+from de_classes.storage.objects import Dataset, DatasetDestination, DatasetSource, LocalStore
 from de_classes.storage.postgres import PostgresSource
-from de_classes.transforms import Cast
+from de_classes.testing.http import Asked, LoopbackServer, Reply, json_reply
+from de_classes.transforms import Cast, Drop, Explode
 from de_classes.utils.checksum import Checksum, checksum
 
 ROWS = 3000
@@ -95,3 +104,29 @@ def test_an_error_of_a_worker_arrives_whole(tmp_path: Path, workers: object) -> 
         pipeline.run(executor=executor)
     assert isinstance(told.value, ValueNotHeld)
     assert [stream.name for stream in DatasetSource(store, "copy").streams()] == []
+
+
+@pytest.mark.parametrize("workers", [threads, processes])
+def test_several_routes_of_an_api_on_any_executor(tmp_path: Path, workers: object) -> None:
+    """Parents and children of one reading, in commits on the way, with columns that grow: the same wherever it runs."""
+
+    def answer(asked: Asked) -> Reply:
+        page = int(asked.query.get("page", "1"))
+        orders = [{"id": page, "lines": [{"sku": f"{page}-{m}"} for m in range(page)]}]
+        return json_reply({"items": [{**order, "note": "late"} if page > 2 else order for order in orders], "pages": 4})
+
+    paging = PageNumber(total_pages_at="pages", stable=True)
+    routes = [
+        Route("orders", transforms=[Drop("lines")]),
+        Route("orders", into="lines", transforms=[Explode("lines", key={"order_id": "id"})]),
+    ]
+    store = LocalStore(tmp_path / "store")
+    with LoopbackServer(answer) as server, workers() as executor:  # type: ignore[operator]
+        source = ApiSource(ApiClient(server.url), [Resource("orders", "/orders", paging=paging, primary_key=("id",))])
+        destination = DatasetDestination(store, schema_changes="evolve")
+        pipeline = Pipeline("shop", source, destination, routes=routes, checkpoint=Checkpoint(rows=1))
+        report = pipeline.run(executor=executor)
+    assert [(stream.rows, stream.commits) for stream in report.streams] == [(4, 4), (10, 4)]
+    found = [row for batch in Dataset(store, "orders").batches() for row in batch.to_pylist()]
+    assert [(row["id"], row["note"]) for row in found] == [(1, None), (2, None), (3, "late"), (4, "late")]
+    assert sum(batch.num_rows for batch in Dataset(store, "lines").batches()) == 10
