@@ -24,7 +24,10 @@ KILLS = {
     "postgres.commit": (2, 3),
     "postgres.write": (1, 2, 3),
     # Orders after a checkpoint; the second stream into the warehouse; the mirror.
-    "runner": (3, 6, 10),
+    "runner.after": (3, 6, 10),
+    "runner.before_commit": (3, 6, 10),
+    # The same, but for the checkpoint, after which nothing is planned: the orders are read on.
+    "runner.before_plan": (2, 4, 8),
 }
 """Which passings of a point are kills, by the beginning of its name, so that each step dies at each point it has."""
 
