@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 import re
 import time
+from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from de_classes.utils.rate_limit import Told
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from .messages import Request, Response, Transport
 
-__all__ = ["RETRIED_STATUSES", "Turns", "asked_seconds", "facts", "refused_for_rate", "retry_after_seconds"]
+__all__ = ["RETRIED_STATUSES", "Lasting", "Turns", "asked_seconds", "facts", "refused_for_rate", "retry_after_seconds"]
 
 _Member: TypeAlias = "tuple[str, str, dict[str, str]]"
 
@@ -91,6 +92,19 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
     return max(0.0, seconds)  # in this order "nan" becomes 0
 
 
+@runtime_checkable
+class Lasting(Protocol):
+    """A transport whose answers go on after it has given them."""
+
+    def keep(self, until_ended: ExitStack) -> None:
+        """Close this when the last answer has ended, which may be at once."""
+        ...
+
+    def let_go(self) -> None:
+        """End the last answer, before another one is waited for."""
+        ...
+
+
 class Turns:
     """How the requests of one attempt wait for a rate limiter, and tell it what their answers say; none, no waiting.
 
@@ -112,13 +126,17 @@ class Turns:
         """Send a request in its turn."""
         if self._limiter is None:
             return transport(request)
+        lasting: object = transport
+        if isinstance(lasting, Lasting):
+            lasting.let_go()
         self._limiter.begin(lined_up=self._lined_up)
         self._lined_up = False
-        try:
+        with ExitStack() as turn:
+            turn.callback(self._limiter.end)
             response = transport(request)
             self._limiter.told(*facts(response.status, response.headers))
-        finally:
-            self._limiter.end()
+            if isinstance(lasting, Lasting):
+                lasting.keep(turn.pop_all())
         return response
 
     def __enter__(self) -> Self:

@@ -43,23 +43,36 @@ class Opening:
 
     def __call__(self, request: Request) -> Response:
         """Send; the response to what is left open has no body."""
-        self._open.close()
-        self._answer = None
+        self.let_go()
         if request.purpose in {"login", "token"}:
             return self._transport(request)
         stream: _Stream | None = getattr(self._transport, "stream", None)
         if stream is None:
             whole = self._transport(request)
-            self._answer = Streamed(request, whole.status, whole.headers, iter([whole.body]))
+            if _succeeded(whole.status):
+                self._answer = Streamed(request, whole.status, whole.headers, iter([whole.body]))
             return whole
         answer = self._open.enter_context(stream(request, **self._limits))
-        if not 200 <= answer.status < 300:  # noqa: PLR2004 -- what counts as success
+        if not _succeeded(answer.status):
             body = _excerpt(answer)
             self._open.close()
             return Response(request, answer.status, answer.headers, body)
         first = next(answer.pieces, b"")
         self._answer = Streamed(request, answer.status, answer.headers, chain(filter(None, [first]), answer.pieces))
         return Response(request, answer.status, answer.headers, b"")
+
+    def keep(self, until_ended: ExitStack) -> None:
+        """Close this after the answer that was left open: a body under way is a call that still runs."""
+        answer = self._open.pop_all()
+        self._open.push(until_ended)
+        self._open.push(answer)
+        if self._answer is None:
+            self._open.close()
+
+    def let_go(self) -> None:
+        """End the answer that was left open."""
+        self._answer = None
+        self._open.close()
 
     def answer(self, response: Response) -> Streamed:
         """What was left open; an answer of another kind, whole."""
@@ -72,6 +85,10 @@ class Opening:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+
+def _succeeded(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 -- the statuses of success
 
 
 def _excerpt(answer: Streamed) -> bytes:

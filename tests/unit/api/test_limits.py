@@ -233,6 +233,27 @@ def test_a_request_counts_from_its_end() -> None:
     assert [moment for moment, _ in api.asked] == [0, 2.5, 5]
 
 
+def test_a_stream_runs_until_its_body_is_read() -> None:
+    """A call whose body comes in pieces ends with its context, not with its headers."""
+    api = Api((200, {}))
+    client = _client(api, rate_limit=api.limiter(1, 2.0))
+    for _ in range(2):
+        with client.stream("GET", "x"):
+            api.wait(100)
+    client.get_json("x")
+    assert [moment for moment, _ in api.asked] == [0, 102, 204]
+
+
+def test_a_stream_that_is_refused_has_ended() -> None:
+    """What answers a stream with a refusal leaves nothing running."""
+    api = Api((503, {}), (200, {}))
+    client = _client(api, rate_limit=RateLimiter(concurrent=1))
+    with client.stream("GET", "x") as answer:
+        assert b"".join(answer.pieces) == b"{}"
+    client.get_json("x")
+    assert len(api.asked) == 3
+
+
 @pytest.mark.parametrize(("token_url", "turns"), [("https://login.example/token", 1), ("https://api.example/token", 2)])
 def test_only_the_origin_itself_counts(token_url: str, turns: int) -> None:
     """Asking another origin for a token takes no turn, and what it says of its limits is not the API's."""
