@@ -34,7 +34,10 @@ def check_names(transform: str, names: Sequence[Any]) -> None:
         raise ConfigurationError(transform, "; ".join(facts), "Name each column once, as text.")
 
 
-def require(transform: object, names: Iterable[str], schema: pa.Schema) -> None:
+_MISSPELT = "Correct the names, or put the transform that makes these columns before this one."
+
+
+def require(transform: object, names: Iterable[str], schema: pa.Schema, remedy: str = _MISSPELT) -> None:
     """Refuse a batch in which not every name is that of exactly one column.
 
     Raises:
@@ -50,7 +53,7 @@ def require(transform: object, names: Iterable[str], schema: pa.Schema) -> None:
         raise SchemaMismatch(
             repr(transform),
             f"{'; '.join(facts)}; the columns are {listed(there)}",
-            "Correct the names, or put the transform that makes these columns before this one.",
+            remedy,
             missing=missing,
         )
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Drop", "Rename", "Select"]
 
+_LATER = "Correct the names; where a column may come later, or never, pass optional=True."
+
 
 @dataclass(frozen=True, init=False, repr=False)
 class Select:
@@ -38,20 +40,26 @@ class Select:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Drop:
-    """Leave these columns out, and keep the others, those that come later included: `Drop("lines", "notes")`."""
+    """Leave these columns out, and keep the others, those that come later included: `Drop("lines", "notes")`.
+
+    With `optional` a column need not be there, or not yet.
+    """
 
     columns: tuple[str, ...]
+    optional: bool
 
-    def __init__(self, *columns: str) -> None:
+    def __init__(self, *columns: str, optional: bool = False) -> None:
         check_names("Drop", columns)
         object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "optional", optional)
 
     def __repr__(self) -> str:
-        return f"Drop({', '.join(map(repr, self.columns))})"
+        return f"Drop({', '.join(map(repr, self.columns))}{', optional=True' if self.optional else ''})"
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Raise SchemaMismatch where a column is missing."""
-        require(self, self.columns, batch.schema)
+        """Raise SchemaMismatch where a column is missing that must be there."""
+        if not self.optional:
+            require(self, self.columns, batch.schema, _LATER)
         return batch.select([n for n, name in enumerate(batch.schema.names) if name not in self.columns])
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Explode"]
 
+_LATER = "Correct the names; where the list may come later, or never, pass optional=True."
 _LISTS = (pt.is_list, pt.is_large_list, pt.is_fixed_size_list, pt.is_list_view, pt.is_large_list_view, pt.is_map)
 
 
@@ -30,6 +31,9 @@ class Explode:
     list as int64, from 1 as SQL's WITH ORDINALITY counts, then the fields of the item: those of a struct, `key` and
     `value` of a map's entry, or one column `value`. Other columns of the parent, and what the schema's metadata tells
     of it, stay behind.
+
+    With `optional`, a batch without the column gives no row, as in an API whose first pages have no such list: the
+    child then has its key and number alone, and the columns of the items come with the first of them.
 
     A list that is null or empty gives no row; an item that is null gives one of nulls, since it has a number. A list
     inside the item goes into a grandchild by a second Explode, whose key takes the first one's key and position.
@@ -50,8 +54,11 @@ class Explode:
     column: str
     key: tuple[tuple[str, str], ...]
     position: str | None
+    optional: bool
 
-    def __init__(self, column: str, *, key: Mapping[str, str], position: str | None = "position") -> None:
+    def __init__(
+        self, column: str, *, key: Mapping[str, str], position: str | None = "position", optional: bool = False
+    ) -> None:
         if not hasattr(key, "items") or not key:
             raise ConfigurationError(
                 "Explode",
@@ -64,13 +71,17 @@ class Explode:
         object.__setattr__(self, "column", column)
         object.__setattr__(self, "key", tuple(key.items()))
         object.__setattr__(self, "position", position)
+        object.__setattr__(self, "optional", optional)
 
     def __repr__(self) -> str:
-        return f"Explode({self.column!r}, key={dict(self.key)!r}, position={self.position!r})"
+        optional = ", optional=True" if self.optional else ""
+        return f"Explode({self.column!r}, key={dict(self.key)!r}, position={self.position!r}{optional})"
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Raise SchemaMismatch where a column is missing, or no list, or where two columns would have one name."""
-        require(self, dict.fromkeys([self.column, *(parent for _, parent in self.key)]), batch.schema)
+        if self.optional and self.column not in batch.schema.names:
+            batch = batch.append_column(self.column, pa.nulls(batch.num_rows))
+        require(self, dict.fromkeys([self.column, *(parent for _, parent in self.key)]), batch.schema, _LATER)
         field = batch.schema.field(self.column)
         lists: Any = batch.column(self.column)
         if pt.is_map(field.type):

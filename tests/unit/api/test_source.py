@@ -203,7 +203,8 @@ def test_positions_of_an_incremental_resource_are_refused_without_it(position: A
     [
         ({"data": []}, "items", "'data'"),
         ({"items": {"id": 1}}, "items", "no list at 'items'"),
-        ([1], "items", "is a list"),
+        ([1], "items", 'is a list. Say where the list stands: records_at="".'),
+        ({"n": 1, "data": []}, "items", "records_at='data'."),
         ({"id": 1}, "", "the answer is no list"),
         ("x", "items", "neither"),
     ],

@@ -64,6 +64,12 @@ class TestSelect:
 
 
 class TestDrop:
+    def test_a_column_may_come_later(self) -> None:
+        """What is optional is dropped where it is, and not missed where it is not."""
+        assert Drop("b", "x", optional=True)(pa.record_batch({"a": [1], "b": [2]})).schema.names == ["a"]
+        with pytest.raises(SchemaMismatch, match="optional=True"):
+            Drop("x")(EMPTY)
+
     @given(names, st.integers(0, 5), st.data())
     def test_keeps_all_the_others(self, columns: list[str], rows: int, data: Any) -> None:
         """What is not named stays as it is, every row and the order of the columns included."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from de_classes.api import ApiClient, ApiSource, PageNumber, Resource
+from de_classes.api.messages import Request, Response
 from de_classes.errors import ConfigurationError, SchemaMismatch
 from de_classes.pipelines import Pipeline, Route
 from de_classes.testing.memory import MemoryDestination, MemorySource
@@ -33,6 +36,15 @@ def rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
 
 
 class TestChildren:
+    def test_a_list_may_come_later(self) -> None:
+        """Where the list is optional, a batch without it gives the key and the number, and no row."""
+        late = Explode("lines", key={"order_id": "id"}, optional=True)
+        without = late(BATCH.select(["id"]))
+        assert (without.num_rows, without.schema.names) == (0, ["order_id", "position"])
+        assert late(BATCH).num_rows == 4
+        with pytest.raises(SchemaMismatch, match="optional=True"):
+            LINES(BATCH.select(["id"]))
+
     def test_a_row_for_every_item(self) -> None:
         """Items are numbered from 1 in their list; null lists and empty ones give no row, null items one of nulls."""
         lines = LINES(BATCH)
@@ -180,3 +192,22 @@ def test_as_plain_python_does_it(parents: list[tuple[Any, Any]], kind: Any, star
         for of, items in parents[start : start + length]
         for n, item in enumerate(items or [], 1)
     ]
+
+
+def test_an_api_may_send_its_first_list_late() -> None:
+    """Pages without the list give parents alone; the children come with the first page that has it."""
+    pages = {"1": [{"id": 1}], "2": [{"id": 2, "lines": [{"sku": "a"}]}], "3": []}
+
+    def answer(request: Request) -> Response:
+        return Response(request, 200, {}, json.dumps(pages[str(request.params["page"])]).encode())
+
+    client = ApiClient("https://api.example", transport=answer)
+    routes = [
+        Route("orders", transforms=[Drop("lines", optional=True)]),
+        Route("orders", into="lines", transforms=[Explode("lines", key={"order_id": "id"}, optional=True)]),
+    ]
+    destination = MemoryDestination(schema_changes="evolve")
+    source = ApiSource(client, [Resource("orders", "/orders", paging=PageNumber(stable=True), records_at="")])
+    Pipeline("shop", source, destination, mode="append", routes=routes).run()
+    assert [row["id"] for row in destination.table("orders").to_pylist()] == [1, 2]
+    assert destination.table("lines").to_pylist() == [{"order_id": 2, "position": 1, "sku": "a"}]

@@ -141,11 +141,19 @@ def _decoded(response: Response, where: str) -> tuple[Any, list[Any]]:
         raise InvalidAnswer(
             response.request.name,
             f"there is no list at {where!r}" if where else "the answer is no list",
-            f"The answer {_keys(answer)}. Name where the list stands: records_at=...",
+            f"The answer {_keys(answer)}. Say where the list stands: records_at={_list_in(answer)}.",
             url=response.url,
             status=response.status,
         )
     return answer, records
+
+
+def _list_in(answer: Any) -> str:
+    """What to say of an answer in which one list can be seen; dots where there is none, or several."""
+    if isinstance(answer, list):
+        return '""'
+    lists = [key for key, value in answer.items() if isinstance(value, list)] if isinstance(answer, Mapping) else []
+    return repr(lists[0]) if len(lists) == 1 else "..."
 
 
 def _keys(answer: Any) -> str:
