@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ _RUN = {"asks", "asks at once", "answers", "exchanges", "in any order"}
 _RUN |= {"records", "columns", "position", "quarantine", "events", "kept", "error"}
 _SCENARIO = {"rule", "client", "resources", "now", "draw", "runs", *_RUN}
 _EXCHANGE = {"at", "origin", "request", "headers", "lacks", "json", "form", "answer", "times"}
-_ANSWER = {"status", "headers", "json", "text", "base64", "breaks", "after_seconds", "dated"}
+_ANSWER = {"status", "headers", "json", "text", "base64", "breaks", "after_seconds", "dated"} | {"repeated", "packed"}
 _ERROR = {"class", "says"}
 _ASK = {"at", "request", "json", "idempotency_key", "error"}
 _TIMED = {"TokenLogin", "OAuth2ClientCredentials", "OAuth2RefreshToken"}
@@ -321,7 +322,9 @@ def _reply(answer: Mapping[str, Any]) -> Reply:
     if "dated" in answer:
         headers["Retry-After"] = formatdate(datetime.now(UTC).timestamp() + answer["dated"], usegmt=True)
     status, cut = answer.get("status", 200), answer.get("breaks", "")
-    body = answer.get("text", "").encode()
+    body = answer.get("text", "").encode() * answer.get("repeated", 1)
+    if answer.get("packed") == "gzip":
+        body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
     if "base64" in answer:
         body = msgspec.convert(answer["base64"], bytes)
     if "json" in answer:
