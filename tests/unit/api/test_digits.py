@@ -44,6 +44,9 @@ def test_floats_as_they_are_usually_written_are_held(numbers: list[float]) -> No
         ('{"a":"0.123456789012345678"}', True),
         ('{"a":5e-324}', False),
         ('{"a":0.' + "1" * 50 + "}", False),
+        ('{"a":-0}', False),
+        ('{"a": [1.5, -0, -0.5]}', False),
+        ('{"a":-0.0,"b":-0e0}', True),
     ],
 )
 def test_numbers_at_the_edges(text: str, held: bool) -> None:

@@ -21,6 +21,8 @@ _LONG = r"[:,\[\s][-0-9][0-9.]{15}"
 """What stands before a number, and its first 16 characters. Ends of words match, too, and do no harm."""
 _FAR = r"[:,\[\s]-?[0-9.]+[eE][-+]?[0-9]{3}"
 """An exponent of three digits: among such numbers are those that a float has fewer digits for, or none."""
+_ZERO = r"[:,\[\s]-0[\s,\]}]"
+"""A whole zero with a sign. It is zero, as whole numbers know no other, and not the negative zero of floats."""
 _MATCHED = 17
 """How many bytes that is."""
 _LONGEST = 40
@@ -33,12 +35,12 @@ def floats_hold(text: bytes) -> bool:
     """Whether each number with a fraction or an exponent survives as a float.
 
     False is also the answer to numbers that are too long, too small or too large to be worth the trouble. Whole
-    numbers are not looked at: a whole number below 2 ** 53 is a float.
+    numbers are not looked at, save -0: a whole number below 2 ** 53 is a float.
     """
     texts: Any = pa.array([text], pa.binary())
-    if not _has(texts, f"{_LONG}|{_FAR}"):
+    if not _has(texts, f"{_LONG}|{_FAR}|{_ZERO}"):
         return True
-    if _has(texts, _FAR):
+    if _has(texts, f"{_FAR}|{_ZERO}"):
         return False
     numbers = _long_numbers(text, texts)
     return numbers is not None and all(map(_is_held, _written_otherwise(numbers)))
