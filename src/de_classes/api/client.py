@@ -73,6 +73,7 @@ class ApiClient:
         transport: Transport | None = None,
     ) -> None:
         self.base_url = _checked(base_url)
+        _refuse_other_kinds({"auth": (auth, "flow"), "retry": (retry, "call"), "rate_limit": (rate_limit, "line_up")})
         self._auth = auth
         self._headers = dict(headers or {})
         self._retry = retry
@@ -355,7 +356,24 @@ def _remedy(status: int) -> str:
     return "Check the path and the parameters."
 
 
+def _refuse_other_kinds(given: Mapping[str, tuple[object, str]]) -> None:
+    """Refuse what lacks the method by which it would be used. Values are not shown: a text for auth is a secret."""
+    wrong = [
+        f"{name}= is a {type(value).__name__}, not what has a method {method!r}"
+        for name, (value, method) in given.items()
+        if value is not None and (isinstance(value, type) or not hasattr(value, method))
+    ]
+    if wrong:
+        raise ConfigurationError(
+            "ApiClient",
+            "; ".join(wrong),
+            "Give objects: auth=BearerToken(...), retry=RetryPolicy(...), rate_limit=RateLimiter(...).",
+        )
+
+
 def _checked(base_url: str) -> str:
+    if not isinstance(base_url, str):
+        raise ConfigurationError(f"base_url {base_url!r}", "is no text", "Give one like https://api.example.com/v2")
     # The URL is shown in every error; what is secret has its own place.
     if any(mark in base_url for mark in "@?#"):
         raise ConfigurationError(

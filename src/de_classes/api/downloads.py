@@ -191,7 +191,7 @@ class _Split:
 
     def read(self) -> Iterator[Batch]:
         """The rows as they arrive."""
-        where = f"{self.file.client.base_url} {self.file.path.partition('?')[0]}"
+        where = self.file.url
         download = self.download
         pieces = unpacked_file(self.file.pieces(self.etag), download.compression, where, self.max_expansion)
         for records in download.format.batches(

@@ -152,6 +152,14 @@ class Response:
                 status=self.status,
             ) from error
         except (msgspec.MsgspecError, ValueError) as error:
+            if not self.body:
+                raise InvalidAnswer(
+                    self.request.name,
+                    f"status {self.status} without a body, where JSON is needed",
+                    "Check the URL and the path; an API that says nothing has no records to give there.",
+                    url=self.url,
+                    status=self.status,
+                ) from error
             kind = self.headers.get("content-type", "no content type")
             raise InvalidAnswer(
                 self.request.name,

@@ -11,7 +11,7 @@ from de_classes.contracts import Stream
 from de_classes.errors import ConfigurationError
 
 from ._walking.templates import names_in, path_of, text_of
-from .paging import SinglePage, check_selectors, warn_if_pages_shift
+from .paging import KnowsAhead, SinglePage, check_selectors, warn_if_pages_shift
 from .records import RecordConverter
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class Resource:
     """The resource for each record of which this one is asked for."""
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = list(self._of_other_kinds())
+        if problems:
+            raise ConfigurationError(f"resource {self.name!r}", "; ".join(problems), "Correct the resource.")
         if not self.name:
             problems.append("the name is empty")
         if self.extra_fields not in {"refuse", "ignore"}:
@@ -90,6 +92,10 @@ class Resource:
         ]
         if self.at_once < 1:
             problems.append(f"at_once={self.at_once} (must be 1 or more)")
+        if self.at_once > 1 and not isinstance(self.paging, KnowsAhead):
+            problems.append(
+                f"at_once={self.at_once}, but {type(self.paging).__name__} knows no page before the last one"
+            )
         if self.schema is not None:
             missing = [key for key in self.primary_key if key not in self.schema.names]
             problems += [f"the primary key {key!r} is no column of the schema" for key in missing]
@@ -100,6 +106,18 @@ class Resource:
         if self.schema is not None:
             RecordConverter(self.name, self.schema)  # refuses types that JSON has no values for
         RecordConverter(self.name, pa.schema(self.types))  # and so do these
+
+    def _of_other_kinds(self) -> Iterator[str]:
+        """What is not the kind of thing that it should be, and would be taken for something else."""
+        given: Any = self
+        if isinstance(given.primary_key, str):
+            yield f"primary_key={given.primary_key!r} is one text: write primary_key=({given.primary_key!r},)"
+        if isinstance(given.paging, type) or not hasattr(given.paging, "start"):
+            yield f"paging={given.paging!r} is no way of paging, such as PageNumber() or NextLink('next')"
+        if not isinstance(given.schema, pa.Schema | None):
+            yield f"schema={given.schema!r} is none: write pyarrow.schema({{'id': pyarrow.int64()}})"
+        if not isinstance(given.at_once, int):
+            yield f"at_once={given.at_once!r} is no whole number"
 
     def _wrong_settings(self) -> list[str]:
         """What cannot be of the settings about columns."""

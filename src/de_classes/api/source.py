@@ -91,6 +91,11 @@ class ApiSource:
     """
 
     def __init__(self, client: Api, resources: Sequence[Resource], *, clock: Callable[[], datetime] = _now) -> None:
+        given: Any = resources
+        if isinstance(given, Resource) or not all(isinstance(resource, Resource) for resource in given):
+            raise ConfigurationError(
+                "ApiSource", "resources is no list of Resource", "Write ApiSource(client, [Resource(...)])."
+            )
         names = [resource.name for resource in resources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:

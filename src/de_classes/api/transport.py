@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import weakref
@@ -20,7 +21,7 @@ from ._unpacking import ACCEPTED, bounded, unpacked
 from .messages import Response, Streamed, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from .messages import Request
 
@@ -28,8 +29,9 @@ __all__ = ["HttpTransport"]
 
 _MEBIBYTE = 1024 * 1024
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
+"""RFC 9110, 5.1 and 5.5, of which only ASCII is sure to be understood."""
 _NAME_AUTHORITY = "If its certificate is of an authority of your own, name that: HttpTransport(ca_file=...)."
 
 
@@ -229,6 +231,7 @@ class _Waiting(NamedTuple):
         headers = {
             name: value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()
         }
+        _refuse_unsendable(request.name, headers)
         kind = request.content_type()
         if kind is not None and "content-type" not in map(str.lower, headers):
             headers["Content-Type"] = kind
@@ -277,6 +280,23 @@ class _Waiting(NamedTuple):
         return (
             f"no answer within {waited:g} s",
             "Is the server up? If it is only slow, allow more time: timeout_seconds=...",
+        )
+
+
+def _refuse_unsendable(subject: str, headers: Mapping[str, object]) -> None:
+    """See that headers can be sent, before a library tells of one that cannot by showing it."""
+    wrong = [f"the name {name!r}" for name in headers if not _HEADER_NAME.fullmatch(name)]
+    wrong += [
+        f"the value of {name!r}"
+        for name, value in headers.items()
+        if not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value))
+    ]
+    if wrong:
+        raise ConfigurationError(
+            subject,
+            f"{', '.join(wrong)} cannot be sent in a header",
+            "A value is ASCII text on one line, without blanks around it: one that was read from a file may end with a"
+            " line break, which strip() takes off.",
         )
 
 

@@ -4,13 +4,15 @@ import multiprocessing
 import pickle
 import socket
 import threading
+import traceback
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import pytest
 
 from de_classes.api import ApiClient
 from de_classes.configs.secrets import Secret
-from de_classes.errors import ApiUnreachable, InvalidAnswer
+from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
 from de_classes.testing.http import Reply, ScriptedServer, json_reply
 from de_classes.utils.retry import RetryPolicy
 
@@ -30,6 +32,16 @@ def test_sends_what_was_asked() -> None:
     assert asked.headers["x-key"] == "k"
     assert asked.headers["content-type"] == "application/json"
     assert asked.json() == {"p": "s", "n": 1}
+
+
+@pytest.mark.parametrize("value", ["s3cret\n", " s3cret", "s3cret\r\nX-Evil: 1", "s3crét", "s3cret\0", 3])
+def test_a_header_that_cannot_be_sent_is_not_shown(value: Any) -> None:
+    """A token read from a file with its line break is the user's mistake, and stands in no error, nor in its causes."""
+    with ScriptedServer([json_reply(1)]) as server, ApiClient(server.url, headers={"X-Key": value}) as client:
+        with pytest.raises(ConfigurationError, match="'X-Key' cannot be sent") as caught:
+            client.get_json("/x")
+        assert server.asked == []
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("cut", ["before", "within"])

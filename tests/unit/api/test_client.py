@@ -209,7 +209,7 @@ def test_a_page_that_is_no_json_is_described() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b'{"a": 1} x', b"\xff", b"[NaN]", b'{"a": "\\ud800"}'])
 def test_broken_json_is_an_invalid_answer(body: bytes) -> None:
     """Whatever is no JSON is told as such, not as a library's error."""
-    with pytest.raises(InvalidAnswer, match="no JSON"):
+    with pytest.raises(InvalidAnswer, match="JSON"):
         _client(Script((200, body))).get_json("orders", exact=True)
 
 
@@ -239,6 +239,17 @@ def test_a_nested_secret_stands_in_no_error() -> None:
     client = _client(Script((400, b"bad hush")))
     with pytest.raises(ApiStatusError) as caught:
         client.request("POST", "orders", json={"login": [{"password": Secret("hush")}]})
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"auth": "hush"}, {"auth": BearerToken}, {"retry": 3}, {"rate_limit": "10/s"}, {"rate_limit": RateLimiter}],
+)
+def test_options_of_another_kind_are_refused(wrong: dict[str, Any]) -> None:
+    """A token where an auth belongs is told without being shown."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))) as caught:
+        ApiClient("https://api.example", **wrong)
     assert "hush" not in str(caught.value)
 
 

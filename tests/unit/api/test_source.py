@@ -203,7 +203,9 @@ def test_positions_of_an_incremental_resource_are_refused_without_it(position: A
     [
         ({"data": []}, "items", "'data'"),
         ({"items": {"id": 1}}, "items", "no list at 'items'"),
-        ([1], "items", 'is a list. Say where the list stands: records_at="".'),
+        ([1], "items", "is a list. Say where the list stands: records_at=''."),
+        ({"data": {"rows": [1]}, "errors": []}, "items", "records_at='data.rows'."),
+        ({"a": [], "b": []}, "items", "records_at=..."),
         ({"n": 1, "data": []}, "items", "records_at='data'."),
         ({"id": 1}, "", "the answer is no list"),
         ("x", "items", "neither"),
@@ -457,6 +459,40 @@ def test_wrong_resources_are_refused() -> None:
     unknown: Any = "drop"
     with pytest.raises(ConfigurationError, match="extra_fields"):
         Resource("a", "/a", extra_fields=unknown)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"primary_key": "id"}, r"primary_key='id' is one text: write primary_key=\('id',\)"),
+        ({"paging": "page"}, "no way of paging"),
+        ({"paging": NextLink}, "no way of paging"),
+        ({"schema": {"id": "int"}}, "pyarrow.schema"),
+        ({"at_once": "8"}, "no whole number"),
+        ({"at_once": 8, "paging": NextLink()}, "NextLink knows no page"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(options: dict[str, Any], told: str) -> None:
+    """A text where a tuple belongs, a class where an object does: it is told at once, and never taken for something."""
+    with pytest.raises(ConfigurationError, match=told):
+        Resource("a", "/a", **options)
+
+
+def test_a_resource_alone_is_no_list() -> None:
+    """A source takes a list, and says so."""
+    alone: Any = Resource("a", "/a")
+    with pytest.raises(ConfigurationError, match="no list of Resource"):
+        ApiSource(ApiClient("http://api.example"), alone)
+
+
+def test_a_key_that_no_record_has_is_refused() -> None:
+    """A primary key is looked for among the columns as soon as they are known, be it by a page or a position."""
+    misspelt = _source(_answers({"items": [{"id": 1, "at": 5}]}), schema=None, primary_key=("id", "ID"))
+    with pytest.raises(SchemaMismatch, match="have no 'ID', which is in its primary key; they have 'id', 'at'"):
+        _read(misspelt)
+    (*_, last) = _read(_source(_answers({"items": [{"id": 1, "at": 5}]}), schema=None))
+    with pytest.raises(SchemaMismatch, match="'ID'"):
+        _read(misspelt, last.position)
 
 
 def test_an_unknown_stream_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ from .pages import Records
 from .unfit import Unfit, json_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from de_classes.api.paging import Page
     from de_classes.api.resource import Resource
@@ -55,6 +56,7 @@ class Converter:
         ignores = resource.extra_fields == "ignore"
         self._inference = Inference(_declared(resource), timestamps=resource.timestamps, ignore_extra=ignores)
         self._shape = self._known(columns)
+        self._refuse_without_key()
         self._exact = self._exact_for(self._shape)
         self._fast = self._fast_now()
 
@@ -111,7 +113,22 @@ class Converter:
         after = settled(shape, fixed=not self._evolves)
         if self._infers and after != self._shape:
             self._shape, self._exact = after, self._exact_for(after)
+            self._refuse_without_key()
             self._fast = self._fast_now()
+
+    def _refuse_without_key(self) -> None:
+        """See that every record has what the primary key names, as soon as it is known what they have."""
+        there = self._shape if isinstance(self._shape, Mapping) else None
+        missing = [key for key in self.resource.primary_key if there is not None and key not in there]
+        if missing:
+            raise SchemaMismatch(
+                f"resource {self.resource.name!r}",
+                f"the records have no {', '.join(map(repr, missing))}, which is in its primary key;"
+                f" they have {', '.join(map(repr, there or ()))}",
+                "Correct primary_key=...",
+                table=self.resource.name,
+                column=missing[0],
+            )
 
     def widened(self, shape: Shape, records: Sequence[Any]) -> tuple[Shape, pa.RecordBatch]:
         """The shape that holds these records, too, and the records in it.

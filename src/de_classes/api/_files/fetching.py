@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import urljoin
 
 from de_classes.api._unpacking import unpacked
 from de_classes.errors import ApiStatusError, ApiUnreachable, InvalidAnswer
@@ -42,6 +43,11 @@ class RemoteFile:
     path: str
     params: Mapping[str, Param] = field(default_factory=dict)
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without parameters."""
+        return urljoin(f"{self.client.base_url}/", self.path.partition("?")[0].lstrip("/"))
 
     def told(self) -> Told:
         """What the server says of the file without giving it.

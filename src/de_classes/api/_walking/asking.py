@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Asking", "Question", "asking_since"]
 
+_SEEN_LEVELS = 3
+"""How deep in an answer that has no list where it should have one a list is looked for, to be named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -141,7 +144,7 @@ def _decoded(response: Response, where: str) -> tuple[Any, list[Any]]:
         raise InvalidAnswer(
             response.request.name,
             f"there is no list at {where!r}" if where else "the answer is no list",
-            f"The answer {_keys(answer)}. Say where the list stands: records_at={_list_in(answer)}.",
+            f"The answer {_keys(answer)}. Say where the list stands: {_list_in(answer)}",
             url=response.url,
             status=response.status,
         )
@@ -149,11 +152,19 @@ def _decoded(response: Response, where: str) -> tuple[Any, list[Any]]:
 
 
 def _list_in(answer: Any) -> str:
-    """What to say of an answer in which one list can be seen; dots where there is none, or several."""
+    """What to say of an answer in which one list of records can be seen; dots where there is none, or several."""
+    lists = list(_lists_in(answer))
+    return f"records_at={lists[0]!r}." if len(lists) == 1 else "records_at=..."
+
+
+def _lists_in(answer: Any, path: str = "", depth: int = 0) -> Iterator[str]:
+    """Where lists stand that could be records, as selectors; those of errors are none."""
     if isinstance(answer, list):
-        return '""'
-    lists = [key for key, value in answer.items() if isinstance(value, list)] if isinstance(answer, Mapping) else []
-    return repr(lists[0]) if len(lists) == 1 else "..."
+        yield path
+    elif isinstance(answer, Mapping) and depth < _SEEN_LEVELS:
+        for key, value in answer.items():
+            if key not in {"errors", "warnings"}:
+                yield from _lists_in(value, f"{path}.{key}" if path else key, depth + 1)
 
 
 def _keys(answer: Any) -> str:
