@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from de_classes.configs.secrets import Secret
-from de_classes.errors import ApiStatusError, ApiUnreachable, AuthenticationFailed, ConfigurationError, InvalidAnswer
+from de_classes.errors import ApiStatusError, ApiUnreachable, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import Again, RetryBudget, RetryPolicy
 
-from .limits import RETRIED_STATUSES, Turns, asked_seconds, refused_for_rate, retry_after_seconds
+from ._refusals import REDIRECTS, accepted, refusal
+from .limits import RETRIED_STATUSES, Turns, refused_for_rate, retry_after_seconds
 from .messages import Request, joined, merged, origin, without_query, without_secrets
 from .streaming import Opening
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiClient", "retry_after_seconds"]
 
-_ABOUT_CREDENTIALS = frozenset({401, 403, 407})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 _PATIENT = RetryPolicy()
 
@@ -117,7 +116,7 @@ class ApiClient:
         named = dict(headers or {})
         if idempotency_key is not None:
             named[self._idempotency_header] = idempotency_key
-        return _accepted(self._sent(self._asked(method, path, params, named, json, repeatable=repeatable)))
+        return accepted(self._sent(self._asked(method, path, params, named, json, repeatable=repeatable)))
 
     @contextmanager
     def stream(  # noqa: PLR0913 -- what a request is made of
@@ -145,7 +144,7 @@ class ApiClient:
         with Opening(self._transport, max_body_bytes=max_body_bytes, deadline_seconds=deadline_seconds) as opening:
             through = copy(self)
             vars(through).update(_transport=opening, _observer=self._observer)
-            response = _accepted(through._sent(asked))  # noqa: SLF001 -- it is this client, on another transport
+            response = accepted(through._sent(asked))  # noqa: SLF001 -- it is this client, on another transport
             yield opening.answer(response)
 
     def _asked(  # noqa: PLR0913 -- what a request is made of
@@ -232,7 +231,7 @@ class ApiClient:
                     sent.append(self._addressed(request))
                     response = self._followed(sent[-1], turns)
                     if self._may_pass(response):
-                        raise _refusal(response)
+                        raise refusal(response)
                     try:
                         request = flow.send(response)
                     except StopIteration:
@@ -261,7 +260,7 @@ class ApiClient:
             response = turns.send(self._transport, request) if own else self._transport(request)
             location = response.headers.get("location")
             followed = request.method in {"GET", "HEAD"} and request.purpose != "token"
-            if response.status not in _REDIRECTS or location is None or not followed:
+            if response.status not in REDIRECTS or location is None or not followed:
                 return response
             request = self._redirected(request, location)
         raise InvalidAnswer(request.name, f"more than {_MAX_REDIRECTS} redirects in a row", "Check the URL.")
@@ -316,44 +315,6 @@ def _refuse_downgrade(before: str, url: str, what: str, subject: str) -> None:
             f"{what} leads to what is no plain URL, or from https to http: {without_query(url)}",
             "It is not sent. Check the URL.",
         )
-
-
-def _accepted(response: Response) -> Response:
-    if response.status >= HTTPStatus.BAD_REQUEST:
-        raise _refusal(response)
-    if response.status in _REDIRECTS:
-        raise InvalidAnswer(
-            response.request.name, f"an unexpected redirect (status {response.status})", "Check the URL."
-        )
-    return response
-
-
-def _refusal(response: Response) -> ApiStatusError:
-    status = response.status
-    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown"
-    said = response.excerpt()
-    for_rate = refused_for_rate(status, response.headers)
-    kind = AuthenticationFailed if status in _ABOUT_CREDENTIALS and not for_rate else ApiStatusError
-    return kind(
-        response.request.name,
-        f"status {status} ({phrase})" + (f": {said}" if said else ""),
-        _remedy(HTTPStatus.TOO_MANY_REQUESTS if for_rate else status),
-        status=status,
-        for_rate=for_rate,
-        retry_after_seconds=asked_seconds(status, response.headers),
-    )
-
-
-def _remedy(status: int) -> str:
-    if status in _ABOUT_CREDENTIALS:
-        return "Check the credentials, and what they are allowed."
-    if status == HTTPStatus.NOT_FOUND:
-        return "Check the base URL and the path."
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return "Ask less often (rate_limit=...), or be more patient (retry=...)."
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return "The server has a problem: try later, or be more patient (retry=...)."
-    return "Check the path and the parameters."
 
 
 def _refuse_other_kinds(given: Mapping[str, tuple[object, str]]) -> None:
