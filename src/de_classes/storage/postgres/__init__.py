@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .destination import PostgresDestination as PostgresDestination
     from .identifiers import TableName as TableName
     from .source import PostgresSource as PostgresSource
+    from .versions import RowVersions as RowVersions
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy(
         "PostgresClient": ".client",
         "PostgresDestination": ".destination",
         "PostgresSource": ".source",
+        "RowVersions": ".versions",
         "TableName": ".identifiers",
     },
 )

@@ -91,6 +91,11 @@ class Snapshot:
         exported, seen, clock, server = row or ("", "", "", "")
         return cls(exported, f"{seen}@{_digest(server)}", clock)
 
+    @property
+    def xmin(self) -> int:
+        """The oldest transaction that was still open: whatever is not seen has this number or a higher one."""
+        return int(self.content.partition(":")[0])
+
     def names(self, described: Described) -> str:
         """Name what a stream holds here.
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from de_classes.contracts import Batch, Plan
+from de_classes.contracts import Plan
 from de_classes.errors import ConfigurationError, TableNotFound, UnknownType
 
 from .catalogue import columns_of, table_in_catalogue
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     import psycopg
 
     from de_classes.configs.secrets import Secret
-    from de_classes.contracts import Position, Stream
+    from de_classes.contracts import Batch, Position, Stream
 
     from .read import QueryReader
+    from .versions import Changes
 
 __all__ = ["PostgresSource", "PostgresSplit", "Strategy"]
 
@@ -46,12 +47,11 @@ class PostgresSplit:
 
     def read(self) -> Iterator[Batch]:
         """Read it over a connection of its own; a batch at least, perhaps without rows."""
-        for records in self.reader.read(self.client, self.selection):
-            yield Batch(records)
+        return self.reader.read(self.client, self.selection)
 
 
 class PostgresSource:
-    """Reads tables, views and queries whole, each under one snapshot, in splits that run in parallel.
+    """Reads tables, views and queries, each under one snapshot, in splits that run in parallel.
 
     `tables` are names such as `orders`, `public.orders` or `"Odd Schema"."Table"`; their streams are called after the
     table alone, or as a mapping of stream to table says. `queries` maps streams to SELECT statements. A table is cut
@@ -59,27 +59,32 @@ class PostgresSource:
     piece each.
 
     Every run reads everything: `since` is not looked at, and the position only records the snapshot. So a pipeline
-    replaces or merges with it; it may append once.
+    replaces or merges with it; it may append once. Streams named in `changes` are read anew only where they have
+    changed: `changes={"orders": RowVersions()}` gives each row that was inserted or updated, for a pipeline to merge.
 
     A query must give the same rows each time it is run under one snapshot, so no random() or clock_timestamp().
     `strategy` is "adbc", or "copy_binary" for the slow reference in Python.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
         self,
         client: PostgresClient | str | Secret,
         *,
         tables: Sequence[str] | Mapping[str, str] = (),
         queries: Mapping[str, str] | None = None,
+        changes: Mapping[str, Changes] | None = None,
         strategy: Strategy | QueryReader = "adbc",
         split_bytes: int = 64 * 2**20,
     ) -> None:
         self.client = client if isinstance(client, PostgresClient) else PostgresClient(client)
         self.tables = _named(tables)
         self.queries = {name: query.strip().rstrip(";").rstrip() for name, query in (queries or {}).items()}
+        self.changes = dict(changes or {})
         self.split_bytes = split_bytes
         wrong = [f"stream {name!r} is given twice" for name in self.tables if name in self.queries]
         wrong += [f"query {name!r} is empty" for name, query in self.queries.items() if not query]
+        strangers = [name for name in self.changes if name not in self.tables and name not in self.queries]
+        wrong += [f"changes={{{name!r}: ...}} names no stream" for name in strangers]
         if split_bytes < 1:
             wrong.append(f"split_bytes={split_bytes} (must be above 0)")
         if isinstance(strategy, str) and strategy not in _READERS:
@@ -105,8 +110,13 @@ class PostgresSource:
             return [self._described(connection, name).stream for name in (*self.tables, *self.queries)]
 
     @contextmanager
-    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:  # noqa: ARG002 -- every run reads everything
-        """Export a snapshot, which lives as long as the context, and cut the table's pages into ranges under it."""
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        """Export a snapshot, which lives as long as the context, and cut the table's pages into ranges under it.
+
+        Raises:
+            ConfigurationError: changes are asked for of what cannot tell them, or the position is of another kind.
+
+        """
         with self.client.connect() as connection:
             connection.autocommit = True
             # TRUNCATE and rewriting empty a table for old snapshots too, so they must wait: describing it locks
@@ -114,7 +124,13 @@ class PostgresSource:
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
             described = self._described(connection, stream.name)
             snapshot = Snapshot.export(connection)
-            yield Plan(list(self._splits(described, snapshot)), {"snapshot": snapshot.content}, whole=True)
+            changes = self.changes.get(stream.name)
+            if changes is None:
+                yield Plan(list(self._splits(described, snapshot)), {"snapshot": snapshot.content}, whole=True)
+            else:
+                news = changes.since(connection, described, snapshot, since)
+                splits = [] if news.where is None else list(self._splits(described, snapshot, news.where))
+                yield Plan(splits, news.position, repeats=since is not None)
 
     def _described(self, connection: psycopg.Connection[Any], stream: str) -> Described:
         if stream in self.queries:
@@ -134,10 +150,11 @@ class PostgresSource:
         refuse_unknown(described.subject, described.columns)
         return described
 
-    def _splits(self, described: Described, snapshot: Snapshot) -> Iterator[PostgresSplit]:
+    def _splits(self, described: Described, snapshot: Snapshot, among: str = "") -> Iterator[PostgresSplit]:
         whole = Selection(described.subject, described.columns, described.origin, snapshot=snapshot.exported)
         content = f"{described.name}:{snapshot.names(described)}"
-        for n, where in enumerate(described.ranges(self.split_bytes)):
+        for n, pages in enumerate(described.ranges(self.split_bytes)):
+            where = " AND ".join(filter(None, [pages, among]))
             selection = replace(whole, where=where)
             yield PostgresSplit(f"{content}:{n}:{where or 'all'}", self.client, selection, self.reader)
 

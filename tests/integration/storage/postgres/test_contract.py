@@ -10,7 +10,7 @@ import pytest
 
 from de_classes.contracts import Batch, Mode
 from de_classes.errors import TableNotFound
-from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource, TableName
+from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource, RowVersions, TableName
 from de_classes.testing.contract import DestinationContract, Leftovers, ReadBack, ReadQuarantine, SourceContract
 from de_classes.testing.contract.growing import rejects
 from de_classes.testing.contract.loading import ORDERS
@@ -67,6 +67,14 @@ class TestQuery(WholeTables):
         return PostgresSource(
             filled, queries={"totals": "SELECT shop, sum(total) AS total FROM orders GROUP BY shop; "}
         )
+
+
+class TestRowVersions(WholeTables):
+    reaches_an_end = True
+
+    @pytest.fixture
+    def source(self, filled: str) -> PostgresSource:
+        return PostgresSource(filled, tables=["orders"], changes={"orders": RowVersions()}, split_bytes=32_768)
 
 
 class TestReference(TestTable):
