@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from de_classes.contracts import Batch
+
 from ._errors import postgres_errors
 from .arrow_values import LIMITS, refused, relisted
 from .types import arrow_type
@@ -45,7 +47,7 @@ class CopyBinaryReader:
 
     batch_rows: int = 10_000
 
-    def read(self, client: PostgresClient, selection: Selection) -> Iterator[pa.RecordBatch]:
+    def read(self, client: PostgresClient, selection: Selection) -> Iterator[Batch]:
         """Stream the rows."""
         with postgres_errors(selection.subject):
             connection = client.open()
@@ -56,10 +58,10 @@ class CopyBinaryReader:
             with cursor.copy(f"COPY ({selection.sql}) TO STDOUT (FORMAT binary)".encode()) as copy:
                 yield from self._batches(tuples(copy), selection)
 
-    def _batches(self, rows: Iterator[list[bytes | None]], selection: Selection) -> Iterator[pa.RecordBatch]:
+    def _batches(self, rows: Iterator[list[bytes | None]], selection: Selection) -> Iterator[Batch]:
         first_row = 0
         while (some := list(islice(rows, self.batch_rows))) or not first_row:
-            yield _batch(some, selection, first_row)
+            yield Batch(_batch(some, selection, first_row))
             first_row += len(some)
             if not some:
                 return

@@ -16,6 +16,7 @@ import adbc_driver_postgresql.dbapi as adbc  # type: ignore[import-untyped]
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions
 
+from de_classes.contracts import Batch
 from de_classes.errors import PostgresError, PostgresUnreachable
 from de_classes.utils.schemas import without_rows
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from .arrow_values import Array
     from .client import PostgresClient
-    from .types import Column
+    from .types import Column, Unheld
 
 __all__ = ["AdbcReader", "QueryReader", "Selection"]
 
@@ -47,6 +48,8 @@ class Selection:
     where: str = ""
     snapshot: str | None = None
     """One that a transaction that is still open has exported."""
+    unheld: Unheld = "fail"
+    """What is done with values that Arrow has no place for."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -91,9 +94,9 @@ def _no_list(column: Column) -> str:
 
 
 class QueryReader(Protocol):
-    """A way to read; picklable. The batches have the selection's schema, and there is at least one."""
+    """A way to read; picklable. The batches' records have the selection's schema, and there is at least one."""
 
-    def read(self, client: PostgresClient, selection: Selection) -> Iterator[pa.RecordBatch]:
+    def read(self, client: PostgresClient, selection: Selection) -> Iterator[Batch]:
         """Read over a connection of its own.
 
         Raises:
@@ -109,7 +112,7 @@ class AdbcReader:
 
     batch_bytes: int = 4 * 2**20
 
-    def read(self, client: PostgresClient, selection: Selection) -> Iterator[pa.RecordBatch]:
+    def read(self, client: PostgresClient, selection: Selection) -> Iterator[Batch]:
         """Stream the rows; memory holds a batch or two."""
         first_row = 0
         with ExitStack() as opened:
@@ -121,10 +124,10 @@ class AdbcReader:
                 if raw is None:
                     break
                 if raw.num_rows:
-                    yield _put_right(raw, selection, first_row)
+                    yield Batch(_put_right(raw, selection, first_row))
                     first_row += raw.num_rows
         if not first_row:
-            yield without_rows(selection.schema)
+            yield Batch(without_rows(selection.schema))
 
     def _opened(self, opened: ExitStack, client: PostgresClient, selection: Selection) -> Iterator[pa.RecordBatch]:
         # Transactions are begun by our own statement, so that the driver's does not come before it.

@@ -33,8 +33,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from de_classes.errors import UnknownType
-
-from .identifiers import TableName, quoted, shortened
+from de_classes.storage.postgres.identifiers import TableName, quoted, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
