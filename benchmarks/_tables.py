@@ -38,7 +38,8 @@ FROM generate_series(0, %s - 1) n
 
 _MESSY = """
 CREATE TABLE messy (
-    id uuid NOT NULL, payload jsonb, tags text[], seen_at timestamptz, amount numeric, note text, score double precision,
+    id uuid NOT NULL, payload jsonb, tags text[], seen_at timestamptz, amount numeric, note text,
+    score double precision,
     ok boolean, small smallint)
 """
 _MESSY_ROWS = """
