@@ -14,7 +14,9 @@ from .creating import enum_ddl, only_one, table_ddl
 from .growing import altering, changes, together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from de_classes.contracts import Receipt
 
     from .catalogue import Table
     from .growing import Change
@@ -39,12 +41,21 @@ def create(
     name: TableName,
     pieces: Sequence[Sequence[Column]],
     primary_key: Sequence[str],
-) -> None:
-    """Create a table for all pieces, with its schema and the enums it needs, unless another load was first."""
+    adopted: Callable[[Sequence[Column]], Receipt | None],
+) -> Receipt | None:
+    """Create a table for all pieces, with its schema and the enums it needs, unless another load was first.
+
+    `adopted` may make the table of a piece with all of the columns, which is then given back.
+    """
     only_one(connection, name)
-    if table_in_catalogue(connection, name) is None:
-        for statement in table_ddl(connection, name, together(str(name), pieces), primary_key):
+    if table_in_catalogue(connection, name) is not None:
+        return None
+    columns = together(str(name), pieces)
+    piece = adopted(columns)
+    if piece is None:
+        for statement in table_ddl(connection, name, columns, primary_key):
             connection.execute(statement.encode())
+    return piece
 
 
 def lock(

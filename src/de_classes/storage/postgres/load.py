@@ -14,6 +14,7 @@ from de_classes.errors import Overtaken, PostgresUnreachable, SchemaMismatch
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
+from .adopting import adopt
 from .altering import create, grow, lock
 from .catalogue import table_in_catalogue
 from .growing import coming_columns
@@ -24,7 +25,7 @@ from .quarantine import Quarantine
 from .staging import Staging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -129,10 +130,10 @@ class PostgresLoad:
     def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> bool:
         """Move what is staged; whether there is a table now."""
         pieces = [receipt for receipt in receipts if "table" in receipt.details]
-        table, made = self._table_for(connection, pieces)
+        table, made, adopted = self._table_for(connection, pieces)
         reach("postgres.commit.before_move")
         if table is not None:
-            self._move_rows(connection, pieces, table, made)
+            self._move_rows(connection, pieces, table, made, adopted)
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
         if self.mode is Mode.REPLACE:
             quarantine.empty(connection)
@@ -142,16 +143,26 @@ class PostgresLoad:
 
     def _table_for(
         self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]
-    ) -> tuple[Table | None, Sequence[Change]]:
-        """The target, made if it is missing and there are columns to make it of, and how it is to grow: then locked."""
+    ) -> tuple[Table | None, Sequence[Change], Receipt | None]:
+        """The target, made if it is missing and there are columns to make it of, and how it is to grow: then locked.
+
+        Where it was made of a piece, that, too.
+        """
         target, evolves = self.target, self.destination.schema_changes == "evolve"
         columns = self._columns(pieces, self.stream.schema)
+        adopted = None
         if table_in_catalogue(connection, target) is None and columns:
-            create(connection, target, columns if evolves else columns[:1], self.primary_key)
+            adopted = create(
+                connection,
+                target,
+                columns if evolves else columns[:1],
+                self.primary_key,
+                self._adopter(connection, pieces),
+            )
         table = table_in_catalogue(connection, target)
         made: Sequence[Change] = []
         if table is None:
-            return None, made
+            return None, made, None
         if evolves:
             table, made = lock(connection, target, self._columns(pieces), self.mode)
         else:
@@ -161,7 +172,14 @@ class PostgresLoad:
                 place(str(target), piece.schema, table, self.primary_key, self.destination.schema_changes)
         if self.mode is Mode.MERGE:
             check_merge_key(connection, target, table, self.primary_key)
-        return table, made
+        return table, made, adopted
+
+    def _adopter(
+        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]
+    ) -> Callable[[Sequence[Column]], Receipt | None]:
+        return lambda columns: adopt(
+            connection, self.target, columns, self.primary_key, pieces, self.state.schema, self.mode
+        )
 
     def _columns(self, pieces: Sequence[Receipt], otherwise: pa.Schema | None = None) -> list[list[Column]]:
         """The columns of every piece, or if there is none, of another schema: such as a table can be made of."""
@@ -172,14 +190,21 @@ class PostgresLoad:
         return [coming_columns(str(self.target), schema) for schema in schemas]
 
     def _move_rows(
-        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table, made: Sequence[Change]
+        self,
+        connection: psycopg.Connection[Any],
+        pieces: Sequence[Receipt],
+        table: Table,
+        made: Sequence[Change],
+        adopted: Receipt | None,
     ) -> None:
+        """Move all pieces but the one that is the table already."""
         move = Move(self.target, self.state.schema, self.mode, self.primary_key)
-        if self.mode is Mode.REPLACE:
+        if self.mode is Mode.REPLACE and adopted is None:
             move.empty(connection, table, truncate=self.destination.truncate)
         table = grow(connection, self.target, table, made)
         for piece in pieces:
-            move.run(connection, piece, table)
+            if piece is not adopted:
+                move.run(connection, piece, table)
 
     def _refuse_other_columns(self, pieces: Sequence[Receipt]) -> None:
         """See that all pieces have the same columns: one that lacks some would get NULL in them."""

@@ -17,6 +17,7 @@ from de_classes.errors import SchemaMismatch, ValueNotHeld
 from de_classes.utils.faults import reach
 from de_classes.utils.read_ahead import read_ahead
 
+from .adopting import adoptable
 from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
 from .growing import changes, coming_columns
@@ -173,7 +174,9 @@ def _create(
         for column in placing.columns
     ]
     origin = f"FROM {target.sql} " if there is not None else ""
-    connection.execute(f"CREATE UNLOGGED TABLE {name.sql} AS SELECT {', '.join(parts)} {origin}WITH NO DATA".encode())
+    # What may become the target itself is logged from the start; what is copied into it once more need not be.
+    kind = "TABLE" if there is None and adoptable(connection, target.schema) else "UNLOGGED TABLE"
+    connection.execute(f"CREATE {kind} {name.sql} AS SELECT {', '.join(parts)} {origin}WITH NO DATA".encode())
 
 
 @dataclass

@@ -1,0 +1,110 @@
+"""A staging table becomes the target, where there is none yet: its rows need not be written a second time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from de_classes.contracts import Mode
+from de_classes.errors import CountMismatch
+
+from .catalogue import table_in_catalogue
+from .identifiers import TableName, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from de_classes.contracts import Receipt
+
+    from .types import Column
+
+__all__ = ["adopt", "adoptable"]
+
+_TOLD_APART = """
+SELECT EXISTS (
+    SELECT FROM pg_default_acl WHERE defaclobjtype = 'r' AND defaclrole = current_user::regrole
+        AND defaclnamespace IN (0, coalesce(to_regnamespace(quote_ident(%(schema)s)), 0))
+    UNION ALL SELECT FROM pg_event_trigger WHERE evtenabled <> 'D'
+    UNION ALL SELECT FROM pg_publication)
+"""
+"""Default privileges, event triggers and publications: what sees where a table was made, and what was written there."""
+
+
+def adoptable(connection: psycopg.Connection[Any], schema: str) -> bool:
+    """Whether a table that is made elsewhere and then moved into the schema is like one that was made in it."""
+    row = connection.execute(_TOLD_APART, {"schema": schema}).fetchone()
+    return row is not None and not row[0]
+
+
+def adopt(  # noqa: PLR0913 -- what becomes what
+    connection: psycopg.Connection[Any],
+    target: TableName,
+    columns: Sequence[Column],
+    primary_key: Sequence[str],
+    pieces: Sequence[Receipt],
+    state_schema: str,
+    mode: Mode,
+) -> Receipt | None:
+    """Make one piece the target, which must be missing; None where none can be, and then nothing has happened.
+
+    That is the largest one which has all of the columns, or, to merge, the first if no key is in it twice.
+
+    Raises:
+        CountMismatch: the piece has not the rows of its receipt.
+
+    """
+    if not adoptable(connection, target.schema):
+        return None
+    largest = sorted(pieces, key=lambda piece: -piece.rows)
+    for piece in pieces[:1] if mode is Mode.MERGE else largest[:1]:
+        staging = TableName(state_schema, str(piece.details["table"]))
+        if _is_like(connection, staging, columns) and _became(connection, staging, target, columns, primary_key):
+            _count(connection, target, piece)
+            return piece
+    return None
+
+
+def _is_like(connection: psycopg.Connection[Any], staging: TableName, columns: Sequence[Column]) -> bool:
+    """Whether a staging table is logged, as what stays must be, and has the columns in their order."""
+    staged = table_in_catalogue(connection, staging)
+    if staged is None or [(c.name, c.type) for c in staged.columns] != [(c.name, c.type) for c in columns]:
+        return False
+    row = connection.execute("SELECT relpersistence = 'p' FROM pg_class WHERE oid = %s", (staged.oid,)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _became(
+    connection: psycopg.Connection[Any],
+    staging: TableName,
+    target: TableName,
+    columns: Sequence[Column],
+    primary_key: Sequence[str],
+) -> bool:
+    """Move the table, and give it what a new one would have; False where rows are in the way of that."""
+    parts = [f"ALTER COLUMN {quoted(column.name)} SET NOT NULL" for column in columns if not column.nullable]
+    if primary_key:
+        parts.append(f"ADD PRIMARY KEY ({', '.join(map(quoted, primary_key))})")
+    try:
+        with connection.transaction():
+            moved = TableName(target.schema, staging.table)
+            connection.execute(f"ALTER TABLE {staging.sql} SET SCHEMA {quoted(target.schema)}".encode())
+            connection.execute(f"ALTER TABLE {moved.sql} RENAME TO {quoted(target.table)}".encode())
+            if parts:
+                connection.execute(f"ALTER TABLE {target.sql} {', '.join(parts)}".encode())
+    except psycopg.IntegrityError:
+        # A merge takes the last row of each key; whatever else is wrong, moving the rows says which it is.
+        return False
+    return True
+
+
+def _count(connection: psycopg.Connection[Any], target: TableName, piece: Receipt) -> None:
+    (rows,) = connection.execute(f"SELECT count(*) FROM {target.sql}".encode()).fetchone() or (0,)
+    if rows != piece.rows:
+        raise CountMismatch(
+            f"table {target}",
+            f"split {piece.split_id!r} promised {piece.rows} rows and {rows} would become visible",
+            "Run it again.",
+            promised=piece.rows,
+            found=rows,
+        )
