@@ -10,8 +10,9 @@ from de_classes.contracts import Mode
 from de_classes.errors import SchemaMismatch
 
 from .catalogue import table_in_catalogue
-from .creating import enum_ddl, only_one, table_ddl
+from .creating import only_one, table_ddl
 from .growing import altering, changes, together
+from .making import made_ddl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -123,9 +124,9 @@ def grow(connection: psycopg.Connection[Any], target: TableName, table: Table, m
 
 
 def growing_ddl(connection: psycopg.Connection[Any], target: TableName, made: Sequence[Change]) -> list[str]:
-    """The statements that make these changes, and the enums they need."""
-    enums = enum_ddl(connection, target.schema, (change.becomes for change in made))
-    return [*enums, altering(target, made)] if made else []
+    """The statements that make these changes, and the types they need."""
+    types = made_ddl(connection, target.schema, (change.becomes for change in made))
+    return [*types, altering(target, made)] if made else []
 
 
 def refuse_obstacles(

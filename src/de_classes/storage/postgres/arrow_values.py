@@ -8,8 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from de_classes.errors import ValueNotHeld
-
 from .types import arrow_type
 
 if TYPE_CHECKING:
@@ -17,7 +15,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from .types import Column, PgType
+    from de_classes.errors import ValueNotHeld
+
+    from .types import PgType
 
 __all__ = [
     "HEX",
@@ -25,7 +25,6 @@ __all__ = [
     "Array",
     "first_outside",
     "pc",
-    "refused",
     "relisted",
     "row_of_value",
     "to_table_type",
@@ -60,33 +59,17 @@ _TOLD = {
 }
 
 
-def refused(subject: str, column: str, row: int, what: str) -> ValueNotHeld:
-    """Make the error for a value that Arrow cannot hold."""
-    return ValueNotHeld(
-        subject,
-        f"column {column!r} has {what} in row {row}, which Arrow cannot hold",
-        "Read it by a query that casts the column to text or leaves such rows out.",
-        table=subject,
-        column=column,
-        row=row,
-    )
-
-
-def to_table_type(array: Array, column: Column, subject: str, first_row: int) -> Array:
-    """Turn a column of the driver's into the Arrow type of the type table.
+def to_table_type(array: Array, sent: PgType, refuse: Callable[[int, str], ValueNotHeld]) -> Array:
+    """Turn a column of the driver's, which came as the type `sent`, into the Arrow type of the type table.
 
     Raises:
-        ValueNotHeld: with the row counted from `first_row`.
+        ValueNotHeld: made by `refuse`.
 
     """
-    if column.type.array:
-        converted = _scalars(
-            pc.list_flatten(array),
-            column.type.element,
-            lambda at, what: refused(subject, column.name, first_row + row_of_value(array, at), what),
-        )
-        return relisted(array, converted)
-    return _scalars(array, column.type, lambda at, what: refused(subject, column.name, first_row + at, what))
+    if not sent.array:
+        return _scalars(array, sent, refuse)
+    values = _scalars(pc.list_flatten(array), sent.element, lambda at, what: refuse(row_of_value(array, at), what))
+    return relisted(array, values)
 
 
 def row_of_value(lists: Array, value: int) -> int:

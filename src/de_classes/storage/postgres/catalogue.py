@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .identifiers import quoted
-from .types import Column, type_from_catalogue
+from .types import Column, Entry, Use, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,17 +16,30 @@ if TYPE_CHECKING:
     from .identifiers import TableName
     from .types import PgType
 
-__all__ = ["Table", "column_list", "columns_of", "table_in_catalogue"]
+__all__ = ["Table", "column_list", "columns_of", "table_in_catalogue", "type_in_catalogue"]
 
-_TYPES = """
-SELECT coalesce(e.typname, t.typname), a.modifier,
-       coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace, e.oid IS NOT NULL,
-       ARRAY(SELECT enumlabel FROM pg_enum WHERE enumtypid = coalesce(e.oid, t.oid) ORDER BY enumsortorder)::text[],
-       format_type(t.oid, a.modifier)
-FROM unnest(%s::oid[], %s::int[]) WITH ORDINALITY AS a (oid, modifier, place)
-JOIN pg_type t ON t.oid = a.oid
+_USES = """
+SELECT u.oid, u.modifier, format_type(u.oid, u.modifier)
+FROM unnest({oids}::oid[], {modifiers}::int[]) WITH ORDINALITY AS u (oid, modifier, place) ORDER BY u.place
+"""
+
+_ENTRIES = """
+WITH RECURSIVE needed (oid) AS (
+    SELECT unnest(%s::oid[])
+    UNION
+    SELECT inner_type.oid FROM needed JOIN pg_type t ON t.oid = needed.oid, LATERAL (
+        SELECT t.typbasetype UNION ALL SELECT t.typelem
+        UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped
+    ) AS inner_type (oid) WHERE inner_type.oid <> 0
+)
+SELECT t.oid, t.typname, n.nspname, t.typtype::text, coalesce(e.oid, 0),
+       CASE WHEN t.typbasetype <> 0
+            THEN ARRAY[t.typbasetype::text, t.typtypmod::text, format_type(t.typbasetype, t.typtypmod)] END,
+       ARRAY(SELECT enumlabel FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder)::text[],
+       ARRAY(SELECT ARRAY[attname::text, atttypid::text, atttypmod::text, format_type(atttypid, atttypmod)]
+             FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum)
+FROM needed JOIN pg_type t ON t.oid = needed.oid JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
-ORDER BY a.place
 """
 
 _TABLE = """
@@ -84,15 +97,46 @@ def columns_of(connection: psycopg.Connection[Any], query: str) -> list[Column]:
     if result is None or cursor.description is None:
         return []
     names = [column.name for column in cursor.description]
-    types = connection.execute(
-        _TYPES, ([result.ftype(n) for n in range(len(names))], [result.fmod(n) for n in range(len(names))])
-    ).fetchall()
-    return [Column(name, _type(row)) for name, row in zip(names, types, strict=True)]
+    modifiers = [result.fmod(n) for n in range(len(names))]
+    types = _types(connection, _declared(query, len(names)), modifiers)
+    return [Column(name, type_) for name, type_ in zip(names, types, strict=True)]
 
 
-def _type(row: Sequence[Any]) -> PgType:
-    name, modifier, builtin, array, labels, formatted = row
-    return type_from_catalogue(name, modifier, builtin=builtin, array=array, labels=labels, formatted=formatted)
+def _declared(query: str, count: int) -> str:
+    """SQL for the types' oids, domains among them: what describes a result tells only what lies below those.
+
+    A join that finds nothing plans the query, and reads nothing of it.
+    """
+    names = [f"c{n}" for n in range(count)]
+    oids = ", ".join(f"pg_typeof({name})::oid" for name in names)
+    origin = f"(SELECT) AS one LEFT JOIN ({query}\n) AS described ({', '.join(names)}) ON false"
+    return f"(SELECT ARRAY[{oids}] FROM {origin})"
+
+
+def _types(connection: psycopg.Connection[Any], oids: str, modifiers: Sequence[int]) -> list[PgType]:
+    """The types with these oids (SQL for an array); a domain brings a modifier of its own."""
+    sql = _USES.format(oids=oids, modifiers=f"'{{{','.join(map(str, modifiers))}}}'")
+    uses = [Use(*row) for row in connection.execute(sql.encode(), prepare=False)]
+    rows = connection.execute(_ENTRIES, ([use.oid for use in uses],)).fetchall()
+    entries = {oid: _entry(row) for oid, *row in rows}
+    return [type_of(use, entries) for use in uses]
+
+
+def type_in_catalogue(connection: psycopg.Connection[Any], name: TableName) -> PgType | None:
+    """Look a type up; None when there is none of that name in the schema."""
+    row = connection.execute(
+        "SELECT t.oid FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
+        " WHERE n.nspname = %s AND t.typname = %s",
+        (name.schema, name.table),
+    ).fetchone()
+    return None if row is None else _types(connection, f"ARRAY[{row[0]}]", [-1])[0]
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    name, schema, kind, element, over, labels, attributes = row
+    inner = tuple((name, Use(int(oid), int(modifier), formatted)) for name, oid, modifier, formatted in attributes)
+    below = Use(int(over[0]), int(over[1]), over[2]) if over else None
+    return Entry(name, schema, kind, element, below, labels, inner)
 
 
 def column_list(columns: Sequence[Column]) -> str:

@@ -91,6 +91,8 @@ class PostgresClient:
         """What every session begins with, so that values mean the same whatever the server's settings."""
         settings = ["SET TIME ZONE 'UTC'", "SET DateStyle TO 'ISO, YMD'", "SET IntervalStyle TO 'postgres'"]
         settings += ["SET client_encoding TO 'UTF8'", "SET extra_float_digits TO 1", "SET bytea_output TO 'hex'"]
+        settings += ["SET lc_monetary TO 'C'", "SET xmloption TO content", "SET array_nulls TO on"]
+        settings += ["SET quote_all_identifiers TO off"]
         if self.statement_timeout_seconds is not None:
             settings.append(f"SET statement_timeout TO {max(1, round(self.statement_timeout_seconds * 1000))}")
         if self.lock_timeout_seconds is not None:

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from de_classes.contracts import Batch
-
 from ._errors import postgres_errors
-from .arrow_values import LIMITS, refused, relisted
-from .types import arrow_type
+from .arriving import Arriving
+from .arrow_values import LIMITS, relisted
+from .types import PgType, arrow_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from de_classes.contracts import Batch
+
     from .arrow_values import Array
     from .client import PostgresClient
-    from .read import Selection
-    from .types import Column, PgType
+    from .selection import Selection
 
 __all__ = ["CopyBinaryReader", "decode", "tuples"]
 
@@ -56,12 +56,12 @@ class CopyBinaryReader:
             for statement in selection.begin:
                 cursor.execute(statement.encode())
             with cursor.copy(f"COPY ({selection.sql}) TO STDOUT (FORMAT binary)".encode()) as copy:
-                yield from self._batches(tuples(copy), selection)
+                yield from self._batches(tuples(copy), Arriving(client, selection))
 
-    def _batches(self, rows: Iterator[list[bytes | None]], selection: Selection) -> Iterator[Batch]:
+    def _batches(self, rows: Iterator[list[bytes | None]], arriving: Arriving) -> Iterator[Batch]:
         first_row = 0
         while (some := list(islice(rows, self.batch_rows))) or not first_row:
-            yield Batch(_batch(some, selection, first_row))
+            yield _batch(some, arriving, first_row)
             first_row += len(some)
             if not some:
                 return
@@ -100,34 +100,38 @@ class _Stream:
         return int(number)
 
 
-def _batch(rows: list[list[bytes | None]], selection: Selection, first_row: int) -> pa.RecordBatch:
+def _batch(rows: list[list[bytes | None]], arriving: Arriving, first_row: int) -> Batch:
+    selection = arriving.selection
+    count = len(selection.columns)
+    places = range(count, count + len(selection.hidden))
+    type_ = PgType("integer" if len(places) == 1 else "text")
+    hidden = [
+        _array([None if (told := row[n]) is None else decode(told, type_) for row in rows], type_) for n in places
+    ]
+    if len(hidden) == 1:
+        arriving.refuse_arrays(hidden[0], first_row)
     arrays = []
-    for n, column in enumerate(selection.columns):
+    for n, (column, wire) in enumerate(zip(selection.read, selection.wires, strict=True)):
         values = []
         for at, row in enumerate(rows):
-            guard = row[len(selection.columns)] if selection.guarded else None
-            if guard is not None and (number := struct.unpack("!i", guard)[0]):
-                unheld = selection.guarded[number - 1].name
-                what = "an array with several dimensions, or not counted from 1,"
-                raise refused(selection.subject, unheld, first_row + at, what)
             value = row[n]
             try:
-                values.append(None if value is None else decode(value, column.type))
+                values.append(None if value is None else decode(value, wire.sent))
             except _NoPlaceError as error:
-                raise refused(selection.subject, column.name, first_row + at, str(error)) from None
-        arrays.append(_array(values, column))
-    return pa.RecordBatch.from_arrays(arrays, schema=selection.schema)
+                raise arriving.refused(column, first_row + at, str(error)) from None
+        arrays.append(_array(values, wire.sent))
+    return arriving.batch(arrays, hidden, first_row)
 
 
-def _array(values: list[Any], column: Column) -> Array:
+def _array(values: list[Any], sent: PgType) -> Array:
     """Build the column; moments are built of integers, since Python's own end with the year 9999."""
-    wanted = arrow_type(column.type)
+    wanted = arrow_type(sent)
     raw = _raw(wanted)
     array = pa.array(values, raw)
     if raw == wanted:
         return array
     if isinstance(array, pa.ListArray):
-        return relisted(array, array.flatten().view(arrow_type(column.type.element)))
+        return relisted(array, array.flatten().view(arrow_type(sent.element)))
     return array.view(wanted)
 
 

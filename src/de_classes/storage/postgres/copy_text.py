@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from .arrow_values import HEX, LIMITS, first_outside, pc, relisted, row_of_value, uuid_text
+from .spans_text import spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,8 @@ def for_csv(array: Array, refuse: Refuse) -> Array:
         return _without_nul(array, refuse)
     if pa.types.is_binary(type_):
         return _hex(array)
+    if pa.types.is_duration(type_) or pa.types.is_interval(type_):
+        return spans(array, refuse)
     if pa.types.is_temporal(type_):
         return _moments(array, refuse)
     if pa.types.is_list(type_):
@@ -61,6 +64,8 @@ def plain(array: Array) -> Array:  # noqa: PLR0911 -- a table of ways
     """The same values without Arrow's other ways to lay them out, and without extension types."""
     if isinstance(array, pa.ExtensionArray):
         storage = array.storage
+        if isinstance(array.type, pa.Bool8Type):
+            return array.cast(pa.bool_())
         return uuid_text(storage) if isinstance(array.type, pa.UuidType) else plain(storage)
     type_ = array.type
     if isinstance(array, pa.DictionaryArray):
@@ -73,6 +78,10 @@ def plain(array: Array) -> Array:  # noqa: PLR0911 -- a table of ways
         return array.cast(pa.binary())
     if pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
         return array.cast(pa.list_(type_.value_type))
+    if pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_):
+        return relisted(array, array.flatten())  # a cast of these gives lists that have lost their values
+    if isinstance(array, pa.MapArray):
+        return array.cast(pa.list_(pa.struct([("key", type_.key_type), ("value", type_.item_type)])))
     return array.cast(pa.float32()) if pa.types.is_float16(type_) else array
 
 

@@ -186,7 +186,7 @@ def converted(name: str, written: PgType, wanted: PgType, coming: PgType, schema
         return f"{column}::{wanted.ddl(schema)}"  # it was spelled so for a column of text
     cuts = wanted.base in {"varchar", "char"} and wanted.arguments  # a cast would, in silence
     aloud = holds(wanted, written) and not (cuts and wider(wanted, written) != wanted)
-    if aloud or wanted.base == "enum" or wider(wanted, written) == wanted:
+    if aloud or written == wanted.staged or wider(wanted, written) == wanted:
         return f"{column}::{wanted.ddl(schema)}"
     return None
 
@@ -194,7 +194,7 @@ def converted(name: str, written: PgType, wanted: PgType, coming: PgType, schema
 def _is_read_as_spelled(type_: PgType) -> bool:
     """Whether values that were spelled in a column of text are read as they were: nothing of them is cut or rounded."""
     thousands = type_.base == "numeric" and type_.arguments and type_.arguments[1] < 0
-    return type_.base in {"numeric", "jsonb", "json", "uuid", "enum"} and not thousands
+    return type_.base in {"numeric", "jsonb", "json", "uuid", "enum", "composite"} and not thousands
 
 
 def _of_nothing(column: str, written: PgType, wanted: PgType, schema: str) -> str:

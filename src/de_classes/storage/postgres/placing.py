@@ -67,6 +67,8 @@ class Placing:
         if array.null_count and column.name in self.required:
             raise refuse(pc.index(array.is_null(), True).as_py(), "NULL")
         lists = plain(array)
+        if column.type.array and pa.types.is_string(lists.type):
+            return lists  # whole arrays as text, with their brackets
         if not column.type.array or pa.types.is_null(lists.type):
             return _exactly(lists, column.type, refuse)
         values = lists.flatten()

@@ -169,8 +169,7 @@ def _create(
     parts = [
         quoted(column.name)
         if known.get(column.name) == column.type
-        else f"NULL::{'text' + '[]' * column.type.array if column.type.base == 'enum' else column.type.ddl('')}"
-        f" AS {quoted(column.name)}"
+        else f"NULL::{column.type.staged.ddl('')} AS {quoted(column.name)}"
         for column in placing.columns
     ]
     origin = f"FROM {target.sql} " if there is not None else ""

@@ -72,4 +72,4 @@ def fits(staged: Table, target: Table | None, receipt: Receipt, *, evolves: bool
 def _moves(wanted: PgType | None, written: PgType, coming: PgType) -> bool:
     if wanted is None:
         return False
-    return wanted in {written, wider(wanted, written)} or wanted.base == "enum" or is_void(coming)
+    return wanted in {written, wider(wanted, written)} or wanted.staged == written or is_void(coming)

@@ -184,16 +184,14 @@ def test_queries_may_end_as_people_write_them(client: PostgresClient) -> None:
 
 
 def test_unknown_types_are_told_all_at_once(client: PostgresClient) -> None:
-    """Columns of types that are not read yet are named together, with what to do; a cast in a query reads them."""
-    client.run("CREATE TYPE pair AS (a int)")
-    client.run("CREATE TABLE t (ok int, i interval, z timetz, n inet, p point, r int4range, c pair, m money, x xml[])")
+    """Columns of types that are not read are named together, with what to do; a cast in a query reads them."""
+    query = "SELECT 1 AS ok, ROW(1, 'a') AS r, 'x'::cstring AS c"
     with pytest.raises(UnknownType, match="SELECT column::text") as told:
-        PostgresSource(client, tables=["t"]).streams()
-    assert told.value.columns == [
-        "i interval", "z time with time zone", "n inet", "p point", "r int4range", "c pair", "m money", "x xml[]",
-    ]  # fmt: skip
-    client.run("INSERT INTO t (i) VALUES ('1 month')")
-    assert read(PostgresSource(client, queries={"q": "SELECT i::text FROM t"}), "q").to_pylist() == [{"i": "1 mon"}]
+        PostgresSource(client, queries={"q": query}).streams()
+    assert told.value.columns == ["r record", "c cstring"]
+    assert read(PostgresSource(client, queries={"q": "SELECT ROW(1, 'a')::text AS r"}), "q").to_pylist() == [
+        {"r": "(1,a)"}
+    ]
 
 
 @strategies

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -9,13 +11,15 @@ from de_classes.errors import UnknownType
 from de_classes.storage.postgres.types import (
     TYPE_KEY,
     Column,
+    Entry,
     PgType,
+    Use,
     arrow_type,
     columns_of_schema,
     holds,
     natural_type,
     refuse_unknown,
-    type_from_catalogue,
+    type_of,
 )
 
 plain_types = st.sampled_from(["smallint", "double precision", "text", "bpchar", "timestamptz", "jsonb", "uuid"]).map(
@@ -29,10 +33,19 @@ words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 enums = st.builds(
     lambda name, labels: PgType("enum", enum=name, labels=tuple(labels)), words, st.lists(words, min_size=1)
 )
-scalars = plain_types | numerics | lengths | enums
-types = st.builds(
-    lambda type_, array: PgType(type_.base, type_.arguments, array, type_.enum, type_.labels), scalars, st.booleans()
+tagged = st.sampled_from(
+    [PgType("inet"), PgType('"char"'), PgType('"bit"'), PgType("bit", (3,)), PgType("interval day to second", (3,))]
 )
+extensions = st.builds(lambda *own: PgType("type", own=own), words, words, st.sampled_from(["", "(3)", "(Point,4326)"]))
+simple = plain_types | numerics | lengths | enums | tagged | extensions
+composites = st.builds(
+    lambda name, attributes: PgType("composite", composite=name, attributes=tuple(attributes)),
+    words,
+    st.lists(st.tuples(words, simple), max_size=3),
+)
+arrays_too = st.builds(lambda type_, array: replace(type_, array=array), simple | composites, st.booleans())
+domains = st.builds(lambda name, below: replace(below, domain=name, domain_of_array=below.array), words, arrays_too)
+types = arrays_too | domains | domains.map(lambda type_: type_ if type_.array else replace(type_, array=True))
 
 
 @given(types)
@@ -53,7 +66,9 @@ def test_a_type_holds_its_own_values(type_: PgType) -> None:
     assert holds(type_, type_)
 
 
-@pytest.mark.parametrize("text", ["", "numeric(1,2", "enum", "money", "text[][]", 'enum "x" (\'a', "drop table t"])
+@pytest.mark.parametrize(
+    "text", ["", "numeric(1,2", "enum", "pg_node_tree", "text[][]", 'enum "x" (\'a', "drop table t"]
+)
 def test_other_texts_are_no_types(text: str) -> None:
     """Metadata that somebody else wrote is not taken for a type."""
     assert PgType.parse(text) is None
@@ -107,15 +122,22 @@ def test_every_declared_type_has_an_arrow_type_that_holds_it(declared: str, arro
 )
 def test_the_catalogue_is_understood(name: str, modifier: int, expected: str) -> None:
     """Names and modifiers of pg_attribute become declared types."""
-    assert str(type_from_catalogue(name, modifier, builtin=True, array=False, labels=[], formatted="?")) == expected
+    assert str(type_of(Use(1, modifier, "?"), {1: Entry(name, "pg_catalog", "b")})) == expected
 
 
 def test_a_type_of_the_same_name_elsewhere_is_another_type() -> None:
-    """Only PostgreSQL's own types are in the table."""
-    type_ = type_from_catalogue("int4", -1, builtin=False, array=False, labels=[], formatted="mine.int4")
-    with pytest.raises(UnknownType, match=r"a mine\.int4, b mine\.int4") as told:
-        refuse_unknown("public.t", [Column("a", type_), Column("ok", PgType("text")), Column("b", type_)])
-    assert told.value.columns == ["a mine.int4", "b mine.int4"]
+    """Only PostgreSQL's own types are known by their name alone; others travel with their schema, as text."""
+    type_ = type_of(Use(1, -1, "mine.int4"), {1: Entry("int4", "mine", "b")})
+    assert str(type_) == 'type "mine"."int4"'
+    assert arrow_type(type_) == pa.string()
+
+
+def test_types_that_are_not_read_are_told_all_at_once() -> None:
+    """Pseudo-types, and those of the server's own statistics, have no form."""
+    types = [type_of(Use(1, -1, name), {1: Entry(name, "pg_catalog", "b")}) for name in ("pg_node_tree", "gtsvector")]
+    with pytest.raises(UnknownType, match="a pg_node_tree, b gtsvector") as told:
+        refuse_unknown("public.t", [Column("a", types[0]), Column("ok", PgType("text")), Column("b", types[1])])
+    assert told.value.columns == ["a pg_node_tree", "b gtsvector"]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +152,13 @@ def test_a_type_of_the_same_name_elsewhere_is_another_type() -> None:
         (pa.struct({"a": pa.list_(pa.struct({"b": pa.date32()}))}), "jsonb"),
         (pa.struct([]), "jsonb"),
         (pa.list_(pa.dictionary(pa.int8(), pa.string())), "text[]"),
+        (pa.duration("ns"), "interval"),
+        (pa.month_day_nano_interval(), "interval"),
+        (pa.list_(pa.duration("s")), "interval[]"),
+        (pa.list_view(pa.int8()), "smallint[]"),
+        (pa.map_(pa.string(), pa.int8()), "jsonb"),
+        (pa.bool8(), "boolean"),
+        (pa.decimal32(5, 2), "numeric(5,2)"),
     ],
 )
 def test_arrow_types_find_their_place(arrow: pa.DataType, expected: str) -> None:
@@ -140,11 +169,11 @@ def test_arrow_types_find_their_place(arrow: pa.DataType, expected: str) -> None
 @pytest.mark.parametrize(
     "arrow",
     [
-        pa.duration("s"),
-        pa.month_day_nano_interval(),
-        pa.map_(pa.string(), pa.int8()),
         pa.struct({"a": pa.binary()}),
-        pa.list_(pa.duration("s")),
+        pa.struct({"a": pa.duration("s")}),
+        pa.map_(pa.string(), pa.binary()),
+        pa.dense_union([pa.field("a", pa.int8())]),
+        pa.opaque(pa.string(), "point", "somebody"),
         pa.struct([pa.field("a", pa.int8()), pa.field("a", pa.int8())]),
     ],
 )
