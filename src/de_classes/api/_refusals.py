@@ -16,6 +16,7 @@ __all__ = ["REDIRECTS", "accepted", "refusal"]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ABOUT_CREDENTIALS = frozenset({401, 403, 407})
+_AWAY = "A redirect led to another origin, which says so; credentials are not sent there."
 
 
 def accepted(response: Response) -> Response:
@@ -41,12 +42,13 @@ def refusal(response: Response) -> ApiStatusError:
     status = response.status
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown"
     said = response.excerpt()
+    away = response.request.purpose == "away"
     for_rate = refused_for_rate(status, response.headers)
-    kind = AuthenticationFailed if status in _ABOUT_CREDENTIALS and not for_rate else ApiStatusError
+    kind = AuthenticationFailed if status in _ABOUT_CREDENTIALS and not for_rate and not away else ApiStatusError
     return kind(
         response.request.name,
         f"status {status} ({phrase})" + (f": {said}" if said else ""),
-        _remedy(HTTPStatus.TOO_MANY_REQUESTS if for_rate else status),
+        _AWAY if away else _remedy(HTTPStatus.TOO_MANY_REQUESTS if for_rate else status),
         status=status,
         for_rate=for_rate,
         retry_after_seconds=asked_seconds(status, response.headers),

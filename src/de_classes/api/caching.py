@@ -32,7 +32,7 @@ from de_classes.errors import ConfigurationError, MissingExtra
 from .messages import Response, Streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import hishel
 
@@ -98,7 +98,7 @@ class HttpCache:
 
     def _unopened(self) -> None:
         self._opening = threading.Lock()
-        self._opened: tuple[int, hishel.SqliteStorage] | None = None
+        self._opened: tuple[int, hishel.SqliteStorage, Callable[[], object]] | None = None
         self._counts: Counter[str] = Counter()
 
     @property
@@ -118,7 +118,11 @@ class HttpCache:
         if not _is_of_the_cache(request):
             return self._transport(request)
         exchange = _Exchange(self._transport, self._storage(), request, self._max_answer_bytes)
-        response, how = exchange.answer()
+        try:
+            response, how = exchange.answer()
+        except (sqlite3.Error, RuntimeError):
+            # Another thread has closed the file, or it is full: a cache that fails keeps nobody from asking.
+            response, how = self._transport(request), "asked"
         with self._opening:
             self._counts[how] += 1
         return response
@@ -139,7 +143,7 @@ class HttpCache:
         with self._opening:
             opened, self._opened = self._opened, None
         if opened is not None:
-            _close(opened[1], opened[0])
+            opened[2]()
         close = getattr(self._transport, "close", None)
         if close is not None:
             close()
@@ -148,8 +152,8 @@ class HttpCache:
         with self._opening:
             # A connection must not be carried into a forked child, hence the process id.
             if self._opened is None or self._opened[0] != os.getpid():
-                self._opened = os.getpid(), self._made()
-                weakref.finalize(self, _close, self._opened[1], os.getpid())
+                storage, process = self._made(), os.getpid()
+                self._opened = process, storage, weakref.finalize(self, _close, storage, process)
             return self._opened[1]
 
     def _made(self) -> hishel.SqliteStorage:
@@ -158,7 +162,9 @@ class HttpCache:
         with ExitStack() as undo:
             try:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
+                file = os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600)
+                os.fchmod(file, 0o600)  # also of one that was there, and with it of what SQLite puts beside it
+                os.close(file)
                 # Given a path, hishel would put a .gitignore beside it.
                 connection = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
                 undo.callback(connection.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -13,6 +14,7 @@ from de_classes.configs.secrets import Secret
 from de_classes.errors import ApiStatusError, ApiUnreachable, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import Again, RetryBudget, RetryPolicy
 
+from ._masking import mask_of
 from ._refusals import REDIRECTS, accepted, refusal
 from .limits import RETRIED_STATUSES, Turns, refused_for_rate, retry_after_seconds
 from .messages import Request, joined, merged, origin, without_query, without_secrets
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ApiClient", "retry_after_seconds"]
 
 _MAX_REDIRECTS = 5
+_WHOLE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PATIENT = RetryPolicy()
 
 
@@ -182,9 +185,9 @@ class ApiClient:
         return {**vars(self), "_observer": None}
 
     def _resolved(self, path: str) -> str:
-        absolute = "://" in path.partition("?")[0]
-        url = path if absolute else f"{self.base_url}/{path.lstrip('/')}".rstrip("/")
-        self._refuse_foreign(url, "the request", url)
+        absolute = _WHOLE.match(path)
+        url = path if absolute else f"{self.base_url}/{path.lstrip('/')}" if path else self.base_url
+        self._refuse_foreign(url, "the request", without_query(url))
         return url
 
     def _is_own(self, url: str) -> bool:
@@ -232,6 +235,8 @@ class ApiClient:
                     response = self._followed(sent[-1], turns)
                     if self._may_pass(response):
                         raise refusal(response)
+                    if response.request.purpose == "away":
+                        return response  # credentials have nothing to learn from another origin
                     try:
                         request = flow.send(response)
                     except StopIteration:
@@ -254,7 +259,7 @@ class ApiClient:
         return isinstance(error, ApiUnreachable) and not error.context.get("for_good", False)
 
     def _followed(self, request: Request, turns: Turns) -> Response:
-        for _ in range(_MAX_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS + 1):
             # What another origin is asked is no matter of this API's rate limit.
             own = self._is_own(request.url)
             response = turns.send(self._transport, request) if own else self._transport(request)
@@ -281,14 +286,10 @@ class ApiClient:
             if not self._follow_foreign_redirects:
                 self._refuse_foreign(target, "a redirect", request.name)
         _refuse_downgrade(request.url, further.masked(target), "a redirect", request.name)
-        bare = replace(
-            further,
-            url=without_secrets(target.partition("#")[0], further.hidden),
-            params={},
-            headers={},
-            purpose="away",
-        )
-        if bare.masked(bare.url) != bare.url:
+        # Made anew, so that nothing goes along that is not named here.
+        address = without_secrets(target.partition("#")[0], further.hidden)
+        bare = Request(request.method, address, hidden=further.hidden, purpose="away")
+        if mask_of(frozenset(secret.reveal() for secret in bare.secrets())).is_in(bare.url):
             raise InvalidAnswer(
                 request.name,
                 f"a redirect would take a secret to another origin: {without_query(bare.masked(target))}",

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import quote, unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
 from de_classes.configs.secrets import Secret
 from de_classes.errors import InvalidAnswer
+
+from ._masking import mask_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +51,7 @@ _USER = re.compile(r"//[^/#]*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """What is asked. Secrets stay wrapped until the transport sends them, so that a request can be shown."""
 
@@ -70,6 +72,9 @@ class Request:
     purpose: Literal["ask", "login", "token", "away"] = "ask"
     """An auth sets "login" for what it asks of the API on its own account, and "token" for what it asks at a URL that
     it was given, of whatever origin, without the client's headers. The client sets "away" once a redirect has left."""
+
+    def __repr__(self) -> str:
+        return f"<Request {self.name}>"
 
     @property
     def may_repeat(self) -> bool:
@@ -106,12 +111,8 @@ class Request:
         return replace(self, headers=merged(self.headers, {name: value}))
 
     def masked(self, text: str) -> str:
-        """The text with every secret of this request taken out."""
-        for secret in self.secrets():
-            value = secret.reveal()
-            for spelling in {value, urlencode({"": value})[1:], quote(value, safe="")} - {""}:
-                text = text.replace(spelling, "***")
-        return text
+        """The text with every secret of this request taken out, however it is spelled."""
+        return mask_of(frozenset(secret.reveal() for secret in self.secrets())).text(text)
 
     def secrets(self) -> Iterator[Secret]:
         """Every secret in it."""
@@ -119,7 +120,7 @@ class Request:
         yield from _secrets_in([*self.params.values(), *self.headers.values(), self.json, self.form])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Response:
     """What came back, whole."""
 
@@ -128,6 +129,9 @@ class Response:
     headers: Mapping[str, str]
     """By lower-case name."""
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} to {self.request.name}, {len(self.body)} bytes>"
 
     @property
     def url(self) -> str:
@@ -171,7 +175,9 @@ class Response:
             ) from error
 
     def excerpt(self, length: int = 200) -> str:
-        """The first characters of the body on one line, without secrets."""
+        """The first characters of the body on one line, without secrets; nothing of what may be a token."""
+        if self.request.purpose in {"login", "token"} and self.status < 400:  # noqa: PLR2004 -- no refusal
+            return ""
         text = self.request.masked(self.body[: 8 * length].decode("utf-8", "replace"))
         return _CONTROL.sub(" ", text)[:length].strip()
 
@@ -255,7 +261,12 @@ def without_secrets(link: str, secrets: Iterable[Secret]) -> str:
     """The link without parameters whose values are secrets, so that it can be kept."""
     known = {secret.reveal() for secret in secrets} - {""}
     scheme, netloc, path, query, fragment = urlsplit(link)
-    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[2]) not in known]
+    # Some servers write a plus as it is, which others read as a blank.
+    kept = [
+        pair
+        for pair in query.split("&")
+        if not known & {read(pair.partition("=")[2]) for read in (unquote, unquote_plus)}
+    ]
     return urlunsplit((scheme, netloc, path, "&".join(kept), fragment))
 
 

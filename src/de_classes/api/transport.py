@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -33,6 +34,11 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
 """RFC 9110, 5.1 and 5.5, of which only ASCII is sure to be understood."""
 _NAME_AUTHORITY = "If its certificate is of an authority of your own, name that: HttpTransport(ca_file=...)."
+
+
+# These write every URL, with the keys in it, and headers of answers, to whoever listens to the root logger.
+for _name in ("httpx2", "httpcore2"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class HttpTransport:

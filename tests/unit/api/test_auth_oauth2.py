@@ -145,7 +145,7 @@ def test_answers_without_a_token_are_told(status: int, answer: dict[str, Any], k
 
 
 def test_a_refresh_token_that_rotates_is_handed_on_before_it_is_used() -> None:
-    """The new refresh token is handed over first; when that fails, the old one is still the one that is used."""
+    """The new refresh token is handed over first, and when that fails again before it is used."""
     stored: list[str] = []
     full = [True]
 
@@ -163,11 +163,12 @@ def test_a_refresh_token_that_rotates_is_handed_on_before_it_is_used() -> None:
     full[0] = False
     flow = auth.flow(ASKED)
     asked = next(flow)
-    assert _form(asked)["refresh_token"] == "r1"
-    sent = flow.send(_token(asked, access_token="t1", refresh_token="r2"))
     assert stored == ["r2"]
+    assert _form(asked)["refresh_token"] == "r2"
+    sent = flow.send(_token(asked, access_token="t1", refresh_token="r3"))
+    assert stored == ["r2", "r3"]
     again = flow.send(Response(sent, 401, {}, b""))
-    assert _form(again)["refresh_token"] == "r2"
+    assert _form(again)["refresh_token"] == "r3"
 
 
 def test_a_refresh_token_that_nobody_stores_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -25,7 +25,7 @@ from de_classes.api import (
 )
 from de_classes.api.messages import Request, Response, origin, same_origin_path
 from de_classes.configs.secrets import Secret
-from de_classes.errors import ApiError, InvalidAnswer
+from de_classes.errors import ApiError, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import RetryPolicy
 
 HOME = ("https", "api.example", 443)
@@ -349,13 +349,20 @@ def test_a_token_endpoint_of_the_api_gets_no_headers_of_the_client() -> None:
     assert "https://api.example/v2/token" in network.arrived[0][1]
 
 
-@pytest.mark.parametrize("url", ["http://login.example/token", "https://a:b@login.example/token", "https://login\\@x/"])
-def test_the_token_endpoint_is_asked_by_https(url: str) -> None:
-    """An API on https has no token endpoint on http, nor one whose URL may be read in two ways."""
+def test_the_token_endpoint_is_asked_by_https() -> None:
+    """An API on https has no token endpoint on http."""
     network = Network()
     with pytest.raises(InvalidAnswer):
-        _client(network, OAuth2ClientCredentials(url, "Alice", "pw")).get_json("orders")
+        _client(network, OAuth2ClientCredentials("http://login.example/token", "Alice", "pw")).get_json("orders")
     assert network.arrived == []
+
+
+@pytest.mark.parametrize("url", ["https://a:b@login.example/token", "https://login\\@x/"])
+def test_the_token_endpoint_holds_no_user(url: str) -> None:
+    """A URL with a user in it, or one that may be read so, is refused without showing the password."""
+    with pytest.raises(ConfigurationError, match="holds a user") as caught:
+        OAuth2ClientCredentials(url, "Alice", "pw")
+    assert "a:b" not in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

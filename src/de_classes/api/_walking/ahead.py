@@ -31,14 +31,19 @@ class Ahead:
         self._name = name
         self._started = 0
         self._left = threading.Event()
+        self._changing = threading.Lock()
 
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a function in one of the threads, which are started as they are needed."""
+        """Run a function in one of the threads, which are started as they are needed; once left, nothing is run."""
         future: Future[T] = Future()
-        self._queue.put((future, lambda: function(*args, **kwargs)))
-        if self._started < self._threads:
-            self._started += 1
-            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        with self._changing:
+            if self._left.is_set():
+                future.cancel()
+                return future
+            self._queue.put((future, lambda: function(*args, **kwargs)))
+            if self._started < self._threads:
+                self._started += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
         return future
 
     def __enter__(self) -> Self:
@@ -47,9 +52,10 @@ class Ahead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left.set()
-        for _ in range(self._started):
-            self._queue.put(None)
+        with self._changing:
+            self._left.set()
+            for _ in range(self._started):
+                self._queue.put(None)
 
     def _work(self) -> None:
         while (piece := self._queue.get()) is not None:

@@ -127,7 +127,8 @@ class Asking:
         parts = None if is_jsonpath(where) else taken_apart(response.body, where, response.url)
         self._check(response, parts[0] if parts is not None else None)
         answer, records = parts or _decoded(response, where)
-        return Page(response.url, answer, records, tuple(response.request.secrets()), response.headers)
+        asked = response.request
+        return Page(response.url, answer, records, tuple(asked.secrets()), response.headers, asked.full_url())
 
     def _check(self, response: Response, answer: Any) -> None:
         """Let the paging look at the answer before anybody looks for records in it."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from de_classes.configs.secrets import Secret
-from de_classes.errors import ApiStatusError, AuthenticationFailed, InvalidAnswer
+from de_classes.errors import ApiStatusError, AuthenticationFailed, ConfigurationError, InvalidAnswer
 
 from .interface import authorized
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from de_classes.api.messages import Request, Response
 
@@ -50,6 +51,7 @@ class ExpiringToken:
         self._renew_at = 0.0
         self._failure: AuthenticationFailed | None = None
         self._failures = 0
+        self._asking: int | None = None
 
     def flow(
         self, request: Request, ask: Callable[[], Request], accept: Callable[[Response], Granted]
@@ -65,7 +67,13 @@ class ExpiringToken:
         self, refused: Secret | None, ask: Callable[[], Request], accept: Callable[[Response], Granted]
     ) -> Generator[Request, Response, Secret]:
         failures = self._failures
-        with self._lock:
+        if self._asking == threading.get_ident():
+            raise ConfigurationError(
+                "what stores a new token",
+                "it asks through the client that waits for the token",
+                "Store it by another client, or put it somewhere else.",
+            )
+        with self._lock, self._alone():
             if self._failure is not None and self._failures > failures:
                 raise copy(self._failure)
             if self._token is None or self._token == refused or self._clock() >= self._renew_at:
@@ -78,6 +86,15 @@ class ExpiringToken:
                     raise
                 self._token, self._renew_at = granted.token, asked_at + _good_for(granted.life_seconds)
             return self._token
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """This thread asks, and must not come here again while it does."""
+        self._asking = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._asking = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_clock": self._clock}  # the token stays here, and locks do not travel

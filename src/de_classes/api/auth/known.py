@@ -99,7 +99,8 @@ class Basic:
 
     def flow(self, request: Request) -> Generator[Request, Response, None]:
         """Send the request with user and password."""
-        yield authorized(request, "Basic", basic_credentials(self._user, self._password.reveal()), self._password)
+        pair = basic_credentials(self._user, self._password.reveal())
+        yield authorized(request, "Basic", pair, self._password)
 
     def __repr__(self) -> str:
         return f"Basic({self._user!r}, ***)"
@@ -121,7 +122,8 @@ class Signed:
         yield self._sign(request)
 
     def __repr__(self) -> str:
-        return f"Signed({self._sign!r})"
+        # A partial function shows what it is given, which is the key.
+        return f"Signed({getattr(self._sign, '__qualname__', type(self._sign).__qualname__)})"
 
 
 def basic_credentials(user: str, password: str) -> str:

@@ -7,11 +7,13 @@ and nothing of the client's: neither its headers nor another credential.
 from __future__ import annotations
 
 import logging
+import re
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
-from de_classes.api.messages import Request
+from de_classes.api.messages import Request, without_query
 from de_classes.configs.secrets import Secret, as_secret
 from de_classes.errors import ConfigurationError, InvalidAnswer
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OAuth2ClientCredentials", "OAuth2RefreshToken"]
 
+_SECONDS = re.compile(r"[0-9]+([.][0-9]*)?")
 _log = logging.getLogger("de_classes")
 
 _REMEDIES = ("Is this the URL of a token endpoint?", "A token endpoint gives expires_in as a number, or not at all.")
@@ -77,8 +80,9 @@ class OAuth2RefreshToken:
     """Tokens for a refresh token that a user once granted (RFC 6749, 6), renewed as `TokenLogin` does.
 
     Servers that rotate give a new refresh token with each access token, and the old one is worth nothing then:
-    `on_rotation` is called with the new one, to store it for the next run, before the old one is forgotten; when it
-    raises, so does the request. Without it the new one is kept for this process only, with a warning in the log.
+    `on_rotation` is called with the new one, to store it for the next run, before it is used; when it raises, so does
+    the request, and the next one calls it again. Without it the new one is kept for this process only, with a warning
+    in the log.
 
     A copy in another process refreshes for itself. A server that rotates takes that for theft: use threads there.
     """
@@ -98,6 +102,7 @@ class OAuth2RefreshToken:
     ) -> None:
         self._endpoint = _TokenEndpoint(token_url, client_id, as_secret(client_secret), client_auth)
         self._refresh_token = wanted("OAuth2RefreshToken", "refresh_token", refresh_token)
+        self._new: Secret | None = None
         self._on_rotation = on_rotation
         self._form = {"grant_type": "refresh_token", "scope": scope, **(extra or {})}
         self._token = ExpiringToken(clock)
@@ -113,18 +118,27 @@ class OAuth2RefreshToken:
         yield from self._token.flow(request, self._ask, self._accept)
 
     def _ask(self) -> Request:
+        self._hand_over()
         return self._endpoint.ask({**self._form, "refresh_token": self._refresh_token})
 
     def _accept(self, response: Response) -> Granted:
-        accepted = self._endpoint.accept(response)
-        new = response.json().get("refresh_token")
+        # The old one is worth nothing any more, whatever else may be wrong with the answer, or with who stores it.
+        answer = response.json() if response.status < HTTPStatus.BAD_REQUEST else None
+        new = answer.get("refresh_token") if isinstance(answer, dict) else None
         if isinstance(new, str) and new and new != self._refresh_token.reveal():
-            if self._on_rotation is None:
-                _log.warning("%r got a new refresh token that nobody stores: give on_rotation=...", self)
-            else:
-                self._on_rotation(Secret(new))
-            self._refresh_token = Secret(new)
-        return accepted
+            self._new = Secret(new)
+            self._hand_over()
+        return self._endpoint.accept(response)
+
+    def _hand_over(self) -> None:
+        """Give a token that nobody has stored yet to who stores it, again and again until it is taken."""
+        if self._new is None:
+            return
+        if self._on_rotation is None:
+            _log.warning("%r got a new refresh token that nobody stores: give on_rotation=...", self)
+        else:
+            self._on_rotation(self._new)
+        self._refresh_token, self._new = self._new, None
 
     def __repr__(self) -> str:
         return f"OAuth2RefreshToken({self._endpoint})"
@@ -136,13 +150,19 @@ class _TokenEndpoint:
     def __init__(self, url: str, client_id: str, secret: Secret | None, client_auth: str) -> None:
         if client_auth not in {"basic", "body"} or not client_id:
             raise ConfigurationError(
-                f"the token endpoint {url}",
+                f"the token endpoint {without_query(url)}",
                 f"client_auth={client_auth!r}, client_id={client_id!r}",
                 "Give client_auth='basic' or 'body', and a client_id.",
             )
+        shown = without_query(url)
         if not url.lower().startswith(("https://", "http://")):
-            raise ConfigurationError(f"the token endpoint {url!r}", "is no whole URL", "Give one with https://")
+            raise ConfigurationError(f"the token endpoint {shown!r}", "is no whole URL", "Give one with https://")
+        if "@" in urlsplit(url).netloc:
+            raise ConfigurationError(
+                f"the token endpoint {shown!r}", "holds a user", "Give client_id and client_secret apart."
+            )
         self._url = url
+        self._shown = shown
         self._client_id = client_id
         self._secret = secret
         self._in_body = client_auth == "body" or secret is None
@@ -184,9 +204,9 @@ class _TokenEndpoint:
         )
 
     def __repr__(self) -> str:
-        return f"{self._url!r}, {self._client_id!r}, ***"
+        return f"{self._shown!r}, {self._client_id!r}, ***"
 
 
 def _seconds(life: Any) -> Any:
     """Some servers give the number as a text."""
-    return int(life) if isinstance(life, str) and life.isascii() and life.isdecimal() else life
+    return float(life) if isinstance(life, str) and _SECONDS.fullmatch(life) else life

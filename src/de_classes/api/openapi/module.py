@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from de_classes.api.messages import without_query
 from de_classes.errors import ConfigurationError
 
 from .children import child_of
@@ -106,6 +107,13 @@ class _Module:
         for name, variable in mapping(server.get("variables")).items():
             url = url.replace(f"{{{name}}}", str(mapping(variable).get("default", "")))
         why = "the defaults of the server's variables" if server.get("variables") else ""
+        if url.startswith("//"):
+            url, why = f"https:{url}", "the document leaves the scheme open"
+        plain = without_query(url).replace("***@", "")
+        if plain != url:
+            url, why = plain, "a user, a password or a query of the server's URL is left out"
+        if url.lower().startswith("http://"):
+            why = "; ".join(filter(None, [why, "over http, credentials go unencrypted"]))
         if "://" not in url:
             return f"{_NO_SERVER}/{url.strip('/')}".rstrip("/"), "the document gives a path only, for the host it is on"
         return url.rstrip("/"), why

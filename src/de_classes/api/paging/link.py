@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+from de_classes.api._masking import mask_of
 from de_classes.api.messages import same_origin_path, without_query, without_secrets
 from de_classes.errors import InvalidAnswer
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .protocol import Page, PageState
 
 __all__ = ["LinkHeader", "NextLink"]
+
+_TELLING = 8
+"""Characters that a secret has at least: a shorter one may be a word of any URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,10 @@ class LinkHeader:
     def _targets(self, page: Page) -> set[str]:
         try:
             return {
-                urljoin(page.url, link.target)
+                urljoin(page.address, link.target)
                 for link in parse_links(page.headers.get(self.header.lower(), ""))
                 if self.rel.lower() in link.rels
-                if link.anchor is None or urljoin(page.url, link.anchor) == page.url
+                if link.anchor is None or urljoin(page.address, link.anchor) == page.address
             }
         except (MalformedLinksError, ValueError) as error:
             raise InvalidAnswer(
@@ -125,17 +129,30 @@ def _link_of(state: PageState) -> str | None:
     return link
 
 
+def _without_secrets(path: str, page: Page) -> str:
+    """The link as it is kept, in a position that others may read; secrets are sent with the request again."""
+    kept = without_secrets(path, page.secrets)
+    told = frozenset(secret.reveal() for secret in page.secrets if len(secret.reveal()) >= _TELLING)
+    if told and mask_of(told).is_in(kept):
+        raise InvalidAnswer(
+            page.url,
+            "the next link has a secret of the request in it, which must not be kept",
+            "Send the secret in a header, if the API takes it there.",
+        )
+    return kept
+
+
 def _followed(state: PageState, page: Page, link: str, max_pages: int) -> PageState:
-    path = same_origin_path(page.url, link)
+    path = same_origin_path(page.address, link)
     if path is None:
         raise InvalidAnswer(
             page.url,
             f"the next link leads to another origin: {without_query(link)}",
             "It is not followed, so that credentials go nowhere else. If the API has moved, change base_url.",
         )
-    path = without_secrets(path, page.secrets)
+    path = _without_secrets(path, page)
     own = _link_of(state)
-    if path in {own, same_origin_path(page.url, page.url)}:
+    if path in {own, same_origin_path(page.address, page.address)}:
         raise InvalidAnswer(
             page.url, "the next link leads to the page that it stands in", "Report it to the API's makers."
         )

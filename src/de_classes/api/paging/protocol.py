@@ -51,6 +51,13 @@ class Page:
     """What it was asked with and nobody may keep: links repeat parameters."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """The answer's headers by lower-case name; one that was sent several times is joined with commas."""
+    base: str = field(default="", repr=False)
+    """The URL as it was asked for, where secrets are in it; `url` is for telling."""
+
+    @property
+    def address(self) -> str:
+        """What links of the page are relative to."""
+        return self.base or self.url
 
 
 class Paging(Protocol):
