@@ -15,6 +15,7 @@ import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc  # type: ignore[import-untyped]
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from de_classes.contracts import Batch
 from de_classes.errors import PostgresError, PostgresUnreachable
@@ -26,7 +27,7 @@ from .arrow_values import to_table_type
 from .selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from de_classes.errors import DeClassesError, ValueNotHeld
 
@@ -73,15 +74,32 @@ class AdbcReader:
         if not first_row:
             yield Batch(without_rows(selection.schema))
 
-    def _opened(self, opened: ExitStack, client: PostgresClient, selection: Selection) -> Iterator[pa.RecordBatch]:
+    def _opened(self, opened: ExitStack, client: PostgresClient, selection: Selection) -> pa.RecordBatchReader:
+        with ExitStack() as first:
+            reader = self._asked(first, client.conninfo, client.session, selection)
+            if not any(_is_opaque(type_) for type_ in reader.schema.types):
+                opened.push(first.pop_all())
+                return reader
+        # The driver learns the types' names as it connects, and takes none for its own where they come in quotes.
+        options = f"{conninfo_to_dict(client.conninfo).get('options') or ''} -c quote_all_identifiers=off".strip()
+        return self._asked(opened, make_conninfo(client.conninfo, options=options), client.session, selection)
+
+    def _asked(
+        self, opened: ExitStack, conninfo: str, session: Sequence[str], selection: Selection
+    ) -> pa.RecordBatchReader:
         # Transactions are begun by our own statement, so that the driver's does not come before it.
-        connection = opened.enter_context(adbc.connect(client.conninfo, autocommit=True))
+        connection = opened.enter_context(adbc.connect(conninfo, autocommit=True))
         cursor = opened.enter_context(connection.cursor())
-        for statement in (*client.session, *selection.begin):
+        for statement in (*session, *selection.begin):
             cursor.execute(statement)
         cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(self.batch_bytes)})
         cursor.execute(selection.sql)
-        return iter(cursor.fetch_record_batch())
+        reader: pa.RecordBatchReader = cursor.fetch_record_batch()
+        return reader
+
+
+def _is_opaque(type_: pa.DataType) -> bool:
+    return isinstance(getattr(type_, "value_type", type_), pa.OpaqueType)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pyarrow as pa
 from de_classes.errors import UnknownType
 
 from ._pg_type import PgType
-from ._table import ARROW
+from ._table import ARROW, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +44,8 @@ class Column:
 
 def arrow_type(type_: PgType) -> pa.DataType:
     """The Arrow type that holds the values of a type of the table."""
+    if type_.array and type_.base in WHOLE:
+        return pa.string()
     if type_.array:
         return pa.list_(arrow_type(type_.element))
     if type_.base != "numeric":

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from ._columns import arrow_type
 from ._pg_type import PgType
+from ._table import WHOLE
 
 __all__ = ["holds"]
 
@@ -29,7 +30,7 @@ def holds(target: PgType, source: PgType) -> bool:  # noqa: PLR0911 -- a table o
     """
     target, source = target.plain, source.plain  # a domain takes what lies below it, or refuses it aloud
     if target.array or source.array:
-        return target.array and source.array and holds(target.element, source.element)
+        return target.array and source.array and _array_holds(target, source)
     if target.base in {"composite", "type"}:
         return _same_kind(target, source)
     if target.base == "numeric":
@@ -48,6 +49,12 @@ def holds(target: PgType, source: PgType) -> bool:  # noqa: PLR0911 -- a table o
     if target.base.startswith("interval"):
         return target == source or (target == PgType("interval") and source.base.startswith("interval"))
     return target.known and target.base == source.base
+
+
+def _array_holds(target: PgType, source: PgType) -> bool:
+    # Arrays that come as one text are read as such only by a column of their own type.
+    alike = target.base == source.base or not {target.base, source.base} & WHOLE
+    return alike and holds(target.element, source.element)
 
 
 def _same_kind(target: PgType, source: PgType) -> bool:

@@ -14,7 +14,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ARROW", "CATALOGUE", "ELEMENTWISE", "SPELLED", "TABLE", "Form"]
+__all__ = ["ARROW", "CATALOGUE", "ELEMENTWISE", "SPELLED", "TABLE", "WHOLE", "Form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,9 @@ ARROW: Mapping[str, pa.DataType] = {name: form.arrow for name, form in TABLE.ite
 
 ELEMENTWISE = {name for name, form in TABLE.items() if form.spelled not in {"", "{}::text"}}
 """Types of which an array is not spelled by one cast."""
+
+WHOLE = {"box", "type"}
+"""Types of which an array is one text with its brackets: their arrays may part elements by other signs than commas."""
 
 CATALOGUE: Mapping[str, str] = {
     "int2": "smallint",

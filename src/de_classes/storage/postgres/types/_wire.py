@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ._columns import arrow_type
 from ._pg_type import PgType
-from ._table import ELEMENTWISE, TABLE
+from ._table import ELEMENTWISE, TABLE, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,8 +42,8 @@ class Wire:
 def wire(column: Column) -> Wire:
     """The wire form of a column."""
     type_ = column.type
-    if column.as_text:
-        return Wire(_as_text(type_), PgType("text"))
+    if column.as_text or (type_.array and type_.base in WHOLE):
+        return Wire("{}::text", PgType("text"))
     form = TABLE.get(type_.base)
     if form is None or not form.spelled:
         return _native(type_)
@@ -61,13 +61,6 @@ def _native(type_: PgType) -> Wire:
     if plain.base == "enum":
         return Wire("{}::text[]", PgType("text", array=True))
     return Wire(f"{{}}::{plain.ddl('')}", plain)
-
-
-def _as_text(type_: PgType) -> str:
-    """The text of a whole value; of an array, as PostgreSQL writes arrays."""
-    form = TABLE.get(type_.base)
-    elementwise = form is not None and type_.array and type_.base == "type"
-    return TABLE["type"].spelled if elementwise else "{}::text"
 
 
 def _each(spelled: str) -> str:
@@ -90,6 +83,8 @@ def unheld_condition(type_: PgType) -> str:
     scalar, _ = _scalar(type_.element)
     if not type_.array:
         return f"coalesce({scalar}, false)" if scalar else ""
+    if type_.base in WHOLE:
+        return ""
     inner = scalar.replace("{}", "e.v")
     among = f" OR EXISTS (SELECT FROM unnest({{}}) AS e (v) WHERE {inner})" if inner else ""
     return f"({no_list()}{among})"
