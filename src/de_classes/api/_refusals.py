@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from de_classes.errors import ApiStatusError, AuthenticationFailed, InvalidAnswer
 
 from .limits import asked_seconds, refused_for_rate
+from .messages import without_query
 
 if TYPE_CHECKING:
     from .messages import Response
@@ -31,8 +32,11 @@ def accepted(response: Response) -> Response:
     if response.status >= HTTPStatus.BAD_REQUEST:
         raise refusal(response)
     if response.status in REDIRECTS:
+        location = without_query(response.request.masked(response.headers.get("location", "nowhere")))
         raise InvalidAnswer(
-            response.request.name, f"an unexpected redirect (status {response.status})", "Check the URL."
+            response.request.name,
+            f"a redirect (status {response.status}) to {location}, which is not followed for {response.request.method}",
+            "Ask there, if that is where the API is now.",
         )
     return response
 

@@ -46,6 +46,7 @@ class ApiClient:
     `observer` is told. With 429 goes a 403 that says when to come back. `retry_budget`, one of its own when none is
     given, bounds the retries of all requests together; those of 429 take nothing from it. Every attempt, logins and
     redirects included, counts against `rate_limit`, and a limiter that learns is told what the answers say.
+    Redirects are followed for GET and HEAD alone.
 
     Credentials belong to the origin of `base_url`: nothing is sent elsewhere, save what an auth asks of its own token
     endpoint. With `follow_foreign_redirects`, for downloads that an API leaves to an object store, redirects may lead

@@ -63,6 +63,7 @@ class Ahead:
             if self._left.is_set():
                 future.cancel()
             if not future.set_running_or_notify_cancel():
+                del future, call, piece  # while the next one is waited for, nobody else may have an end
                 continue
             try:
                 result = call()
