@@ -13,6 +13,7 @@ from .arrow_values import pc, relisted, row_of_value
 from .copy_text import plain
 from .growing import Change, coming_columns, stages_as_known
 from .json_text import json_text
+from .spelled_exactly import refuse_rounded_text
 from .types import columns_of_schema, holds
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ class Placing:
         if array.null_count and column.name in self.required:
             raise refuse(pc.index(array.is_null(), True).as_py(), "NULL")
         lists = plain(array)
-        if column.type.array and pa.types.is_string(lists.type):
-            return lists  # whole arrays as text, with their brackets
+        if column.type.array and pa.types.is_string(lists.type):  # whole arrays as text, with their brackets
+            refuse_rounded_text(lists, column.type.element, refuse)
+            return lists
         if not column.type.array or pa.types.is_null(lists.type):
             return _exactly(lists, column.type, refuse)
         values = lists.flatten()
@@ -82,7 +84,9 @@ def _exactly(array: Array, type_: PgType, refuse: Refuse) -> Array:
         return _widened(array, _FLOATS[type_.base])
     if type_.base in _TEXTS:
         return _text(array, type_, refuse)
-    if type_.arguments and pa.types.is_decimal(array.type):
+    if pa.types.is_string(array.type):
+        refuse_rounded_text(array, type_, refuse)
+    elif type_.arguments and pa.types.is_decimal(array.type):
         _refuse_rounded(array, type_, refuse)
     elif type_.arguments and pa.types.is_temporal(array.type):
         _refuse_fractions(array, type_.arguments[0], refuse)

@@ -67,6 +67,12 @@ DICTIONARY = pa.dictionary(pa.int32(), pa.string())
         ("time(0)", pa.array([600_000], pa.time64("us"))),
         ("timestamp(0)[]", pa.array([[600_000]], pa.list_(pa.timestamp("us")))),
         ("numeric(2, -3)", pa.array([12345], pa.decimal128(5, 0))),
+        ("timetz(0)", pa.array(["00:00:00.6+00"])),
+        ("interval(1)", pa.array(["1 mon 00:00:00.15"])),
+        ("interval(1)[]", pa.array([["1 mon 00:00:00.15"]])),
+        ("interval year to month", pa.array(["1 mon 2 days"])),
+        ("interval day", pa.array(["2 days 10:00:00"])),
+        ("interval hour to minute", pa.array(["10:00:01"])),
     ],
     ids=str,
 )
@@ -74,11 +80,29 @@ def test_what_a_column_would_change_is_refused(postgres_url: str, column: str, v
     """Whatever the layout in Arrow, and whatever metadata claims, a value that would come back otherwise is refused."""
     client = PostgresClient(postgres_url)
     client.run(f"CREATE TABLE things (v {column})")
-    told = {"de_classes.postgres_type": column.replace(" ", "")}
+    told = {"de_classes.postgres_type": column.replace(", ", ",")}
     table = pa.table([values], schema=pa.schema([pa.field("v", values.type, metadata=told)]))
     with pytest.raises((ValueNotHeld, SchemaMismatch)) as error:
         Pipeline("p", ArrowSource({"things": table}), PostgresDestination(postgres_url)).run()
     assert "v" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("numeric(3,1)", "1.05"),
+        ("numeric(3,1)", "1e-5"),
+        ("timestamp(0)", "2026-01-01 00:00:00.6"),
+        ("time(3)[]", "{00:00:00.0001}"),
+    ],
+)
+def test_tagged_text_with_more_than_its_type_keeps_is_refused(postgres_url: str, column: str, text: str) -> None:
+    """Text that says it is of a type, and would be rounded by a column of that type, is refused."""
+    PostgresClient(postgres_url).run(f"CREATE TABLE things (v {column})")
+    field = pa.field("v", pa.string(), metadata={"de_classes.postgres_type": f"{column} as text"})
+    table = pa.table([pa.array([text])], schema=pa.schema([field]))
+    with pytest.raises(ValueNotHeld, match="more than a column of"):
+        Pipeline("p", ArrowSource({"things": table}), PostgresDestination(postgres_url)).run()
 
 
 def test_decimals_are_text_digit_for_digit(postgres_url: str) -> None:
