@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from de_classes.contracts import Plan
 from de_classes.errors import ConfigurationError, TableNotFound, UnknownType
@@ -16,7 +16,7 @@ from .copy_binary import CopyBinaryReader
 from .described import Described, Snapshot
 from .identifiers import TableName
 from .read import AdbcReader, Selection
-from .types import refuse_unknown
+from .types import Unheld, as_read, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,6 +63,11 @@ class PostgresSource:
     changed: `changes={"orders": RowVersions()}` gives each row that was inserted or updated, for a pipeline to merge.
 
     A query must give the same rows each time it is run under one snapshot, so no random() or clock_timestamp().
+    What becomes of values that Arrow has no place for, such as a date of `infinity` (see docs/types.md), says `unheld`:
+    "fail" ends the run with an error that names table, column and row; "text" reads the columns that may hold such
+    values as PostgreSQL's text; "null" gives null and "quarantine" leaves the row out, and both keep the row as it was
+    beside the stream, counted in the report.
+
     `strategy` is "adbc", or "copy_binary" for the slow reference in Python.
     """
 
@@ -73,6 +78,7 @@ class PostgresSource:
         tables: Sequence[str] | Mapping[str, str] = (),
         queries: Mapping[str, str] | None = None,
         changes: Mapping[str, Changes] | None = None,
+        unheld: Unheld = "fail",
         strategy: Strategy | QueryReader = "adbc",
         split_bytes: int = 64 * 2**20,
     ) -> None:
@@ -80,11 +86,14 @@ class PostgresSource:
         self.tables = _named(tables)
         self.queries = {name: query.strip().rstrip(";").rstrip() for name, query in (queries or {}).items()}
         self.changes = dict(changes or {})
+        self.unheld = unheld
         self.split_bytes = split_bytes
         wrong = [f"stream {name!r} is given twice" for name in self.tables if name in self.queries]
         wrong += [f"query {name!r} is empty" for name, query in self.queries.items() if not query]
         strangers = [name for name in self.changes if name not in self.tables and name not in self.queries]
         wrong += [f"changes={{{name!r}: ...}} names no stream" for name in strangers]
+        if unheld not in get_args(Unheld):
+            wrong.append(f"unheld={unheld!r} (must be one of {', '.join(get_args(Unheld))})")
         if split_bytes < 1:
             wrong.append(f"split_bytes={split_bytes} (must be above 0)")
         if isinstance(strategy, str) and strategy not in _READERS:
@@ -148,11 +157,20 @@ class PostgresSource:
         if not described.columns:
             raise UnknownType(described.subject, "it has no columns", "Leave it out.", columns=[])
         refuse_unknown(described.subject, described.columns)
-        return described
+        return replace(described, columns=as_read(described.columns, self.unheld))
 
     def _splits(self, described: Described, snapshot: Snapshot, among: str = "") -> Iterator[PostgresSplit]:
-        whole = Selection(described.subject, described.columns, described.origin, snapshot=snapshot.exported)
-        content = f"{described.name}:{snapshot.names(described)}"
+        key = described.table.primary_key if described.table else ()
+        whole = Selection(
+            described.subject,
+            described.columns,
+            described.origin,
+            snapshot=snapshot.exported,
+            unheld=self.unheld,
+            key=key,
+        )
+        # What is set aside is not among the rows, so the policy is part of what an id names.
+        content = f"{described.name}:{snapshot.names(described)}:{self.unheld}"
         for n, pages in enumerate(described.ranges(self.split_bytes)):
             where = " AND ".join(filter(None, [pages, among]))
             selection = replace(whole, where=where)

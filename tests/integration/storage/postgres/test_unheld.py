@@ -1,0 +1,67 @@
+"""What a source does with values that Arrow has no place for, as far as the target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from de_classes.errors import ConfigurationError, ValueNotHeld
+from de_classes.pipelines import Pipeline
+from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+
+
+@pytest.fixture
+def url(postgres_url: str) -> str:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, day date NOT NULL, tags int[])")
+        connection.execute("INSERT INTO t VALUES (1, '2026-01-01', '{1}'), (2, 'infinity', '{2}')")
+        connection.execute("INSERT INTO t VALUES (3, '2026-01-03', '[0:0]={3}')")
+    return postgres_url
+
+
+def loaded(url: str, unheld: Any, **options: Any) -> tuple[Any, list[tuple[Any, ...]]]:
+    """The report of a load, and the rows that it made."""
+    source = PostgresSource(url, tables=["t"], unheld=unheld, **options)
+    report = Pipeline(f"by {unheld}", source, PostgresDestination(url, schema="copy"), mode="replace").run()
+    return report, PostgresClient(url).fetch("SELECT id, day::text, tags::text FROM copy.t ORDER BY id")
+
+
+@pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
+def test_values_without_a_place_fail_by_name(url: str, strategy: str) -> None:
+    """The error names table, column and the key of the row."""
+    with pytest.raises(ValueNotHeld, match=r"public\.t: column '(day|tags)' .*id=[23]"):
+        loaded(url, "fail", strategy=strategy)
+
+
+@pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
+def test_as_text_all_values_come_back(url: str, strategy: str) -> None:
+    """Columns that may hold such values travel as text, and are of their own type again in the end."""
+    report, rows = loaded(url, "text", strategy=strategy)
+    assert rows == [(1, "2026-01-01", "{1}"), (2, "infinity", "{2}"), (3, "2026-01-03", "[0:0]={3}")]
+    assert report.rows == 3
+    types = (
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'copy.t'::regclass AND attnum > 0"
+    )
+    assert PostgresClient(url).fetch(types) == [("integer",), ("date",), ("integer[]",)]
+
+
+@pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
+def test_what_becomes_null_or_is_left_out_is_kept_beside(url: str, strategy: str) -> None:
+    """The rows as they were lie in quarantine, and the report counts them."""
+    report, rows = loaded(url, "null", strategy=strategy)
+    assert rows == [(1, "2026-01-01", "{1}"), (2, None, "{2}"), (3, "2026-01-03", None)]
+    assert report.rejected == 2
+    report, rows = loaded(url, "quarantine", strategy=strategy)
+    assert rows == [(1, "2026-01-01", "{1}")]
+    assert report.rejected == 2
+    kept = PostgresClient(url).fetch("SELECT record::text FROM copy.t_quarantine")
+    assert sum("infinity" in text for (text,) in kept) == 2
+
+
+def test_a_policy_that_is_none_is_refused() -> None:
+    """Those there are, are told."""
+    unheld: Any = "skip"
+    with pytest.raises(ConfigurationError, match="fail, text, null, quarantine"):
+        PostgresSource("postgresql://x", tables=["t"], unheld=unheld)
