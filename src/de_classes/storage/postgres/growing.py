@@ -62,7 +62,7 @@ _DOUBLE = PgType("double precision")
 _INTEGER_DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 _FLOATS = ["real", "double precision"]
 _TEXTS = {"text", "varchar"}
-_FRACTIONS = {"timestamp", "timestamptz", "time"}
+_FRACTIONS = {"timestamp", "timestamptz", "time", "timetz"}
 _MICROSECONDS = 6
 _EXACT = 2**53
 """Up to here every whole number is a float. In digits, since the server's own 2^53 is a float, and compares as one."""
@@ -106,6 +106,11 @@ def wider(old: PgType, new: PgType) -> PgType | None:  # noqa: PLR0911 -- a tabl
         return old
     if old == PgType(_VOID):
         return new
+    if old.domain or new.domain:
+        both = wider(old.plain, new.plain)
+        if both == old.plain:
+            return old
+        return None if old.domain else both  # a domain's constraints are not dropped in passing
     if old.array or new.array:
         return _wider_array(old, new)
     bases = {old.base, new.base}

@@ -53,6 +53,7 @@ def table(**columns: str) -> Table:
         ("varchar(3)", "varchar(5)", "varchar(5)"),
         ("varchar(3)", "text", "text"),
         ("timestamp(0)", "timestamp", "timestamp"),
+        ("timetz(0)", "timetz(3)", "timetz(3)"),
         ("integer[]", "bigint[]", "bigint[]"),
         ("null", "date", "date"),
         ("null", "null[]", "null[]"),
@@ -73,6 +74,22 @@ def test_the_type_that_holds_both(one: str, other: str, both: str | None) -> Non
     expected = None if both is None else type_of(both)
     assert wider(type_of(one), type_of(other)) == expected
     assert wider(type_of(other), type_of(one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("known", "coming", "becomes"),
+    [
+        ('domain "price" (numeric(5,2))', "integer", None),
+        ('domain "price" (numeric(12,2))', "integer", 'domain "price" (numeric(12,2))'),
+        ('domain "price" (numeric(5,2))[]', "numeric(4,2)[]", 'domain "price" (numeric(5,2))[]'),
+        ('domain "ints" (integer[])', "smallint[]", 'domain "ints" (integer[])'),
+        ("numeric(5,2)", 'domain "price" (numeric(5,2))', "numeric(5,2)"),
+        ("integer", 'domain "price" (numeric(5,2))', "numeric(12,2)"),
+    ],
+)
+def test_a_domain_stays_or_nothing_grows(known: str, coming: str, becomes: str | None) -> None:
+    """A column of a domain keeps it, with its constraints; one without does not get any."""
+    assert wider(type_of(known), type_of(coming)) == (None if becomes is None else type_of(becomes))
 
 
 scalars = st.one_of(
