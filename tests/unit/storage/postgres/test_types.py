@@ -75,6 +75,35 @@ def test_other_texts_are_no_types(text: str) -> None:
     assert natural_type(pa.field("x", pa.int64(), metadata={TYPE_KEY: text.encode()})) == PgType("bigint")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'type "a"."b"; DROP TABLE t',
+        'type "a"."b"(1); DROP TABLE t; --)',
+        "type a.b",
+        'type "a"."b"(\'x\')',
+        'domain "d" (integer) CHECK (pg_sleep(9) IS NULL)',
+        'composite "c" ("a" integer, "b" text); DROP TABLE t',
+        'domain "d" (domain "e" (integer))',
+        'domain "d" (' * 50 + "integer" + ")" * 50,
+        "interval '1 day'",
+        "enum",
+        "composite",
+        "type",
+    ],
+)
+def test_metadata_is_no_sql(text: str) -> None:
+    """Text that somebody wrote into a file never reaches a statement, but for names, which are quoted."""
+    assert PgType.parse(text) is None
+
+
+def test_names_of_types_are_quoted_in_ddl() -> None:
+    """A name may be anything, and stays a name."""
+    type_ = PgType("type", own=('a".b', 'c"; DROP TABLE t; --', "(3)"))
+    assert type_.ddl("x") == '"a"".b"."c""; DROP TABLE t; --"(3)'
+    assert PgType("enum", enum='m"', domain='d"', array=True).ddl('s"') == '"s"""."d"""[]'
+
+
 def test_metadata_counts_only_while_the_arrow_type_agrees() -> None:
     """A column that a transform has cast is of its new type."""
     field = Column("x", PgType("numeric", (12, 2))).field
