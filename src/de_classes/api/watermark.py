@@ -75,13 +75,18 @@ def instant_of(text: str) -> tuple[datetime, str] | None:
 
 def _text_key(text: str) -> tuple[str, Any, str]:
     found = instant_of(text)
+    if not text:
+        raise ValueError("an empty text is nothing to ask by")
     if found is None:
         # "999" is above "1000" letter by letter, which is hardly what an API means that counts.
         return ("texts" if not text.isdecimal() else f"texts of {len(text)} digits"), text, ""
     instant, fraction = found
     family = "timestamps without a zone" if instant.tzinfo is None else "timestamps"
     # Digits after the point compare letter by letter once the zeros at their end are gone.
-    return family, instant.astimezone(UTC) if instant.tzinfo else instant, fraction.rstrip("0")
+    try:
+        return family, instant.astimezone(UTC) if instant.tzinfo else instant, fraction.rstrip("0")
+    except OverflowError:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999") from None
 
 
 def number_in(watermark: str | int) -> Decimal | int | None:

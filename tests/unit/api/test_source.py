@@ -499,3 +499,23 @@ def test_an_unknown_stream_is_refused() -> None:
     """A stream that is no resource is named, with those that are."""
     with pytest.raises(ConfigurationError, match="orders"), _source(Feed()).plan(Stream("nothing"), None):
         pass
+
+
+@pytest.mark.parametrize("odd", ["", "n/a", 7, "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00"])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_one_odd_watermark_is_set_aside_wherever_it_stands(odd: Any, place: int) -> None:
+    """What most records have is the kind of the watermark; the odd one is a misfit, and no place to go on from."""
+    records = [{"id": n, "at": f"2026-01-0{n}T00:00:00Z"} for n in range(1, 4)]
+    records.insert(place, {"id": 9, "at": odd})
+    source = _source(_answers({"items": records}), schema=None, misfits="quarantine", paging=SinglePage())
+    batches = _read(source)
+    assert [row["id"] for batch in batches for row in batch.records.to_pylist()] == [1, 2, 3]
+    assert sum(batch.rejected.num_rows for batch in batches if batch.rejected is not None) == 1
+    assert (batches[-1].position or {})["watermark"] == "2026-01-03T00:00:00Z"
+
+
+@pytest.mark.parametrize("odd", ["", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00"])
+def test_a_watermark_that_cannot_be_one_fails_by_name(odd: str) -> None:
+    """Without quarantine an empty text, or a moment that no calendar here has in UTC, is a clear error."""
+    with pytest.raises(InvalidAnswer, match="'at' cannot be a watermark"):
+        _read(_source(_answers({"items": [{"id": 1, "at": odd}]}), schema=None, paging=SinglePage()))

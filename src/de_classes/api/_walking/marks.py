@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def with_watermark(resource: Resource, page: Page, high: Watermark) -> tuple[Pag
     if incremental is None or resource.misfits == "fail" or _are_in_order(page, incremental.field, high):
         return page, {}
     kept, unfit = [], {}
+    high = _most_alike(page, incremental.field) if high is None else high
     for row in range(len(page.records)):
         try:
             record = page.records[row]
@@ -41,6 +43,29 @@ def with_watermark(resource: Resource, page: Page, high: Watermark) -> tuple[Pag
         else:
             kept.append(record)
     return replace(page, records=kept), unfit
+
+
+def _most_alike(page: Page, path: str) -> Watermark:
+    """A watermark of the kind that most records have: the first one may be the odd one."""
+    kinds: list[list[Any]] = []
+    for row in range(len(page.records)):
+        with suppress(InvalidAnswer, ValueError):
+            value = highest(None, [_watermark_of(page.records[row], path)])
+            if value is not None:
+                kind = next((kind for kind in kinds if _compare(kind[0], value)), None)
+                if kind is None:
+                    kinds.append([value])
+                else:
+                    kind.append(value)
+    return max(kinds, key=len)[0] if kinds else None
+
+
+def _compare(one: Any, other: Any) -> bool:
+    try:
+        highest(one, [other])
+    except ValueError:
+        return False
+    return True
 
 
 def _are_in_order(page: Page, path: str, high: Watermark) -> bool:

@@ -82,7 +82,10 @@ def moment_of(value: str | datetime) -> datetime:
 
     """
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        try:
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError(f"{value.isoformat()} is outside the years 1 to 9999") from None
     found = instant_of(f"{value}T00:00:00Z" if value[10:] == "" else value)
     if found is None:
         raise ValueError(f"{value!r} is no date or timestamp of ISO 8601")
