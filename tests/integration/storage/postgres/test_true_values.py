@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from de_classes.contracts import Batch, Mode, Stream
 from de_classes.errors import ValueNotHeld
-from de_classes.storage.postgres import PostgresClient, PostgresDestination
+from de_classes.pipelines import ObjectStoreToPostgres, Pipeline, PostgresToObjectStore
+from de_classes.storage.objects import LocalStore
+from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
 from de_classes.storage.postgres.catalogue import columns_of
 from de_classes.storage.postgres.copy_binary import CopyBinaryReader
 from de_classes.storage.postgres.read import AdbcReader
@@ -363,6 +365,25 @@ def test_the_source_hands_the_policy_on(unheld_values: PostgresClient) -> None:
     texts = {column.name for column in as_read(chosen.columns, "text") if column.as_text}
     assert {"c0", "c1", "c2", "c3", "c4", "c5", "a6", "odd"} <= texts
     assert not {"n", "c6", "fine"} & texts
+
+
+@pytest.mark.parametrize(("unheld", "rows"), [("null", 9), ("quarantine", 3)])
+def test_a_run_reports_what_it_set_aside(unheld_values: PostgresClient, unheld: Unheld, rows: int) -> None:
+    """The report counts them, and the quarantine of the stream has them, in the commit of the other rows."""
+    source = PostgresSource(unheld_values, tables=["unheld"], unheld=unheld)
+    destination = PostgresDestination(unheld_values, schema=f"aside_{unheld}")
+    report = Pipeline("aside", source, destination, mode=Mode.REPLACE).run()
+    assert (report.rows, report.rejected) == (rows, 6)
+    kept = unheld_values.fetch(f"SELECT count(*), min(place) FROM aside_{unheld}.unheld_quarantine")
+    assert kept == [(6, "public.unheld")]
+
+
+def test_a_dataset_brings_everything_back(made: PostgresClient, tmp_path: Any) -> None:
+    """PostgreSQL -> files of a dataset -> PostgreSQL, with the public classes: the same DDL and the same values."""
+    store = LocalStore(tmp_path / "store")
+    PostgresToObjectStore(made, store, tables={"copied": "everything"}, prefix="lake").run()
+    ObjectStoreToPostgres(store, made, prefix="lake", schema="by_dataset", mode="replace").run()
+    same(made, "everything", "by_dataset")
 
 
 # --- Random values ----------------------------------------------------------------------------------------------------
