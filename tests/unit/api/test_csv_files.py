@@ -221,8 +221,14 @@ class TestSpelling:
         assert rows("a,b\n\n1,2\n\n") == [{"a": "1", "b": "2"}]
 
     def test_files_without_records_have_no_rows(self) -> None:
-        """Nothing, and a header alone, are no rows."""
-        assert rows("") == rows("a,b") == rows("a,b\n") == rows("\ufeff") == []
+        """A header alone has no rows."""
+        assert rows("a,b") == rows("a,b\n") == []
+
+    @pytest.mark.parametrize("text", ["", "\ufeff"])
+    def test_a_file_without_its_header_is_none(self, text: str) -> None:
+        """Nothing at all is a broken download, and replaces no table by nothing."""
+        with pytest.raises(InvalidAnswer, match="without a header"):
+            rows(text)
 
 
 def test_settings_that_mean_nothing_are_refused_all_at_once() -> None:

@@ -85,7 +85,8 @@ class Csv:
         """A batch for about every `batch_bytes` of records, cut at the same places however the pieces come.
 
         Raises:
-            InvalidAnswer: a record that is too long, not quoted as it should be, or of another number of values.
+            InvalidAnswer: a record that is too long, not quoted as it should be, or of another number of values; no
+                header where there should be one.
             SchemaMismatch: the header does not have the columns that were declared.
             ValueNotHeld: a value that its column cannot hold.
 
@@ -104,6 +105,10 @@ class Csv:
                 wanted = schema or pa.schema([pa.field(name, pa.string()) for name in names])
                 yield typed(texts, wanted, table=table, where=where, before=given)
                 given += texts.num_rows
+        if not names:
+            raise InvalidAnswer(
+                where, "it is empty, without a header", "Look at the file; with no header, header=False."
+            )
 
     def _blocks(self, pieces: Iterator[bytes], size: int, where: str) -> Iterator[bytes]:
         """Whole records, about `size` bytes of them at a time."""

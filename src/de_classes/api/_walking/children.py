@@ -236,6 +236,7 @@ class _Joining:
             yield self._taken(None)
         if rejected is not None:
             self._rejected.append(rejected)
+            self._rows += rejected.num_rows
         self._records.append(records)
         self._rows += records.num_rows
         if self._rows >= _ROWS:
