@@ -77,7 +77,7 @@ class AdbcReader:
     def _opened(self, opened: ExitStack, client: PostgresClient, selection: Selection) -> pa.RecordBatchReader:
         with ExitStack() as first:
             reader = self._asked(first, client.conninfo, client.session, selection)
-            if not any(_is_opaque(type_) for type_ in reader.schema.types):
+            if not any(_is_undecoded(type_) for type_ in reader.schema.types):
                 opened.push(first.pop_all())
                 return reader
         # The driver learns the types' names as it connects, and takes none for its own where they come in quotes.
@@ -98,8 +98,10 @@ class AdbcReader:
         return reader
 
 
-def _is_opaque(type_: pa.DataType) -> bool:
-    return isinstance(getattr(type_, "value_type", type_), pa.OpaqueType)
+def _is_undecoded(type_: pa.DataType) -> bool:
+    """Whether the driver hands bytes on as they came; numbers without a precision are text, and opaque as well."""
+    inner = getattr(type_, "value_type", type_)
+    return isinstance(inner, pa.OpaqueType) and pa.types.is_binary(inner.storage_type)
 
 
 @contextmanager
