@@ -57,6 +57,7 @@ __all__ = [
     "StreamFailed",
     "StreamFinished",
     "StreamStarted",
+    "Takes",
     "Transform",
 ]
 
@@ -91,6 +92,9 @@ class Mode(StrEnum):
     A stream without a primary key cannot be merged: `begin` raises ConfigurationError, as for a mode that a destination
     lacks. Null is no key: a row with a null in its key fails the load.
     """
+    HISTORY = "history"
+    """Every version of a row is kept: a row whose key is there with other values closes the version before it, and is
+    added as the current one (a slowly changing dimension of type 2). It needs a primary key, as a merge does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,9 @@ class Batch:
     rejected: pa.RecordBatch | None = None
     """Records that belong here and do not fit, as `de_classes.utils.quarantine.REJECTED` has them. A destination keeps
     them beside the stream, in the same commit: nothing is dropped in silence."""
+    alive: pa.RecordBatch | None = None
+    """Primary keys of rows that exist at the source, in a plan that is `alive`: whatever else a destination holds was
+    deleted there. Columns are named and typed as those of the stream."""
 
 
 @runtime_checkable
@@ -142,6 +149,8 @@ class Split(Protocol):
 
     def read(self) -> Iterator[Batch]:
         """The rows, in batches of one schema. Can be called again, and gives the same rows in the same order.
+
+        Raises PlanLost where what the plan kept alive for its splits is gone: the runner plans once more.
 
         Where the plan has no position, so that this is its only split, the schema may grow on the way, as that of an
         API does: later batches then have columns more, or wider ones. The runner writes a piece for each schema.
@@ -170,6 +179,10 @@ class Plan:
     repeats: bool = False
     """Whether rows that were given before `since` may come again, changed or not (a window that overlaps the last one).
     The runner then only merges with the plan, or replaces."""
+    alive: bool = False
+    """Whether the splits, beside rows, give the keys of all rows that exist at this moment (`Batch.alive`), as one
+    snapshot has them. A merge then deletes the rows of the target that have none of these keys, and a history closes
+    them, in the same commit; the runner does nothing else with such a plan."""
 
 
 @runtime_checkable
@@ -212,6 +225,8 @@ class Receipt:
     """What the destination needs in order to commit: names of files, of a staging table."""
     rejected: int = 0
     """How many records of the split are kept beside the stream since they do not fit."""
+    alive: int | None = None
+    """How many keys of existing rows the split gave; None where it gave none, being no part of such a plan."""
 
 
 @runtime_checkable
@@ -262,7 +277,20 @@ class Load(Protocol):
             CountMismatch: the rows to be made visible are not the rows that were read.
             SchemaMismatch: the columns are not those of the destination, or of the other pieces, and it was not told
                 to let its columns grow to hold both (see `de_classes.utils.schemas`).
+            TooManyDeletes: the receipts have keys of existing rows, and more rows than the user allows have none.
 
+        """
+        ...
+
+
+@runtime_checkable
+class Takes(Protocol):
+    """A Load that may take a split's rows without their becoming batches, as one database hands COPY to another."""
+
+    def take(self, split: Split) -> Receipt | None:
+        """Write the whole split by a way of its own, as `write` would; None where there is no such way for this split.
+
+        Only offered what reaches the destination as it left the source: no transforms, and no other target.
         """
         ...
 

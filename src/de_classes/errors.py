@@ -30,6 +30,8 @@
     |-- UnknownType                   a column's type that de-classes does not move yet
     |-- SchemaMismatch                the columns that come are not the columns that are there
     |-- StreamRestarted               what was loaded before is no longer part of the source
+    |-- PlanLost                      what the splits of a plan shared is gone, such as a snapshot; planning again helps
+    |-- TooManyDeletes                more rows are gone at the source than may be deleted without being asked
     |-- TransformFailed               a transform raised, or returned what is no batch
     |-- Overtaken                     another run of the pipeline committed first
     |-- CountMismatch                 rows read, written and visible are not the same number
@@ -61,6 +63,7 @@ __all__ = [
     "ObjectNotFound",
     "OutOfSpace",
     "Overtaken",
+    "PlanLost",
     "PostgresError",
     "PostgresLoginFailed",
     "PostgresOutOfSpace",
@@ -72,6 +75,7 @@ __all__ = [
     "StoreUnreachable",
     "StreamRestarted",
     "TableNotFound",
+    "TooManyDeletes",
     "TransformFailed",
     "UnknownType",
     "UnsafeStore",
@@ -221,6 +225,14 @@ class SchemaMismatch(DeClassesError):
 
 class StreamRestarted(DeClassesError):
     """The source begins anew: what was loaded before is no longer part of it."""
+
+
+class PlanLost(DeClassesError):
+    """What the splits of a plan shared, such as a snapshot, is gone; another plan can be made."""
+
+
+class TooManyDeletes(DeClassesError):
+    """More rows are gone at the source than may be deleted without being asked; `deleted` and `rows` say how many."""
 
 
 class TransformFailed(DeClassesError):

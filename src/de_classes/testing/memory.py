@@ -158,6 +158,8 @@ class MemoryDestination:
     @contextmanager
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[MemoryLoad]:
         """Begin a load at the pipeline's present epoch."""
+        if mode is Mode.HISTORY:
+            raise ConfigurationError(f"stream {stream.name!r}", "no history is kept here", "Merge, or append.")
         if mode is Mode.MERGE and not stream.primary_key:
             raise ConfigurationError(f"stream {stream.name!r}", "has no primary key, so nothing can be merged into it")
         target = self._target(stream.name)

@@ -144,8 +144,8 @@ class FolderDestination:
 
     @contextmanager
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[FolderLoad]:
-        if mode is Mode.MERGE:
-            raise ConfigurationError(f"stream {stream.name!r}", "a folder cannot merge")
+        if mode in {Mode.MERGE, Mode.HISTORY}:
+            raise ConfigurationError(f"stream {stream.name!r}", f"a folder has no mode {mode}")
         with self.locked(stream):
             epoch = self.state(stream)["epochs"].get(pipeline, 0)
             self.clean(stream, pipeline, epoch - 1)

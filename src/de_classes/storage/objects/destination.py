@@ -84,16 +84,16 @@ class DatasetDestination:
         """Begin a load, offering what an interrupted one of the same pipeline had written.
 
         Raises:
-            ConfigurationError: the mode is merge.
+            ConfigurationError: the mode is merge or history.
             UnsafeStore: the store ignores conditions.
 
         """
         mode = Mode(mode)
         dataset = dataset_of(self._store, self._prefix, stream.name)
-        if mode is Mode.MERGE:
+        if mode in {Mode.MERGE, Mode.HISTORY}:
             raise ConfigurationError(
                 dataset.url,
-                "a dataset of files cannot merge",
+                f"a dataset of files has no mode {mode.value}",
                 "Append here, and merge when the dataset is loaded into PostgreSQL.",
             )
         probe(self._store, self._prefix)

@@ -135,6 +135,10 @@ class PostgresDestination:
 
         """
         mode = Mode(mode)
+        if mode is Mode.HISTORY:
+            raise ConfigurationError(
+                f"stream {stream.name!r}", "no history is kept here", "Merge, or append and keep it by SQL."
+            )
         if mode is Mode.MERGE and not stream.primary_key:
             raise ConfigurationError(
                 f"stream {stream.name!r}", "it has no primary key, so nothing can be merged", "Name one, or append."

@@ -68,8 +68,8 @@ def loaded(
 class Loading:
     """What a destination's author gives, and what its tests use."""
 
-    modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
-    """The modes that it has."""
+    modes: ClassVar[frozenset[Mode]] = frozenset(Mode) - {Mode.HISTORY}
+    """The modes that it has; add `Mode.HISTORY` for a destination that keeps one."""
     values: ClassVar[Mapping[str, pa.Array[Any]]] = VALUES
     """The columns that it is to give back as they were. Leave out the kinds that it refuses to hold."""
     crosses_processes: ClassVar[bool] = True
