@@ -66,7 +66,8 @@ class Incremental:
     start: str | int | None = None
     """W for the first run; None leaves the parameter out and takes everything."""
     end: str | int | None = None
-    """Ask only up to this value, as `end_param`; once it is reached, later runs do nothing."""
+    """Ask only up to this value, itself included, as `end_param`; once it is reached, later runs do nothing. Where
+    there are windows, a date is its first moment."""
     end_param: str | None = None
     format: str | None = None
     """How W is sent: None as it came; `unix` (seconds) or `unix_ms`, as numbers in the field are then taken to be;

@@ -215,13 +215,19 @@ def test_texts_become_timestamps_where_asked_and_all_of_them_are() -> None:
     "text",
     [
         *("2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05.1234567Z", "2026-02-30T03:04:05Z", "7", ""),
-        *("0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59-02:00", "0000-01-01T00:00:00Z"),
+        *("0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59-02:00", "0000-01-01T00:00:00Z", "2026-01-02T03Z"),
     ],
 )
 def test_other_texts_become_no_timestamps(text: str) -> None:
-    """A date, a local time, digits that would be lost, days that are none and years that few systems have are texts."""
+    """A date, a local time, digits that would be lost, days that are none and years that few systems have are texts.
+
+    In a column that has become one of timestamps they do not fit.
+    """
     (batch,) = _batches(json.dumps({"a": text}), timestamps=True)
     assert batch.records.to_pylist() == [{"a": text}]
+    settled = '{"a": "2026-01-02T03:04:05Z"}'
+    with pytest.raises(SchemaMismatch, match="no timestamp of the years 1 to 9999"):
+        _batches(settled, json.dumps({"a": text}), timestamps=True)
 
 
 def test_misfits_are_kept_as_they_came() -> None:

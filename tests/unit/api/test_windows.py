@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -153,11 +154,46 @@ def test_the_next_run_goes_on_where_the_windows_ended() -> None:
 
 
 def test_windows_end_at_the_end() -> None:
-    """With an end the last window ends there, and later runs plan nothing."""
-    source = _source(Api("2024-01-02T12:00:00Z"), end="2024-01-02T12:00:00Z")
+    """With an end the last window ends there, itself included, and later runs plan nothing."""
+    api = Api("2024-01-02T12:00:00Z", within=BOUNDS["[]"])
+    source = _source(api, end="2024-01-02T12:00:00Z")
     plan = _planned(source)
-    assert (_ids(plan), plan.position) == ([[], []], {"until": "2024-01-02T12:00:00Z"})
+    assert (_ids(plan), plan.position) == ([[], [0]], {"until": "2024-01-02T12:00:00.000001Z"})
+    assert api.asked[-1]["until"] == "2024-01-02T12:00:00Z"
     assert list(_planned(source, plan.position).splits) == []
+    later = _planned(_source(api, end="2024-01-03T00:00:00Z"), plan.position)
+    assert (_ids(later), later.position) == ([[]], {"until": "2024-01-03T00:00:00.000001Z"})
+
+
+@pytest.mark.parametrize("end", ["2024-01-01", "2024-01-02", "2024-01-02T12:00:00Z"])
+def test_an_end_makes_no_window_of_its_own(end: str) -> None:
+    """The end belongs to the window before it, if there is one; a run that came up to it earlier takes it alone."""
+    whole = cut(_incremental(end=end), None, moment_of("2024-02-01"))
+    assert len(whole) == (2 if "T" in end else 1)
+    assert [window.closed for window in whole] == [False, True][-len(whole) :]
+    (rest,) = cut(_incremental(end=end), moment_of(end), moment_of("2024-02-01"))
+    assert (rest.since, rest.until, rest.closed) == (moment_of(end), whole[-1].until, True)
+
+
+def test_records_that_tell_no_moment_are_set_aside() -> None:
+    """In quarantine goes a record whose field is null, lacking or odd, with its number on the page."""
+    items = [{"id": 0, "at": "2024-01-01T00:00:00Z"}, {"id": 1, "at": None}, {"id": 2}, {"id": 3, "at": "soon"}]
+    items += [{"id": 4, "at": "2023-12-31T23:59:59Z"}, {"id": "x", "at": "2024-01-01T01:00:00Z"}]
+
+    def answer(request: Request) -> Response:
+        return Response(request, 200, {}, msgspec.json.encode({"items": items, "next": None}))
+
+    client = ApiClient("http://api.example/v1", transport=answer)
+    resource = Resource("events", "/events", paging=NextLink(), schema=SCHEMA, incremental=_incremental())
+    (split,) = _planned(ApiSource(client, [resource], clock=lambda: START + DAY)).splits
+    with pytest.raises(InvalidAnswer):
+        list(split.read())
+    (split,) = _planned(ApiSource(client, [replace(resource, misfits="quarantine")], clock=lambda: START + DAY)).splits
+    (batch,) = split.read()
+    assert batch.records["id"].to_pylist() == [0]
+    assert batch.rejected is not None
+    assert batch.rejected["row"].to_pylist() == [1, 2, 3, 5]
+    assert batch.rejected["path"].to_pylist() == ["at", "at", "at", "id"]
 
 
 def test_overlapping_windows_repeat() -> None:

@@ -19,7 +19,7 @@ import pyarrow.json
 from de_classes.utils.schemas import is_within_floats
 
 from .digits import floats_hold
-from .inference import WITHIN_FLOATS
+from .inference import WITHIN_FLOATS, are_moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +35,7 @@ _NUMBER = r"^-?[0-9]{1,60}([.][0-9]{1,60})?$"
 _EXACT_BELOW = 2.0**53
 """Whole numbers up to this are floats, each of them."""
 _INFERRED_DECIMAL = pa.decimal128(38, 0)
+_INFERRED_TIMESTAMP = pa.timestamp("us", "UTC")
 _MOST_BYTES = 2**31 - 1
 """Arrow counts the bytes of a block, and of a column of texts, in 32 bits."""
 
@@ -46,7 +47,8 @@ class ArrowJson:
         schema: of the batches. A column of a type that is not read here makes every page come back as None.
         ignore_extra: leave fields out that the schema does not name, instead of giving the page back.
         as_written: read only what `inference` would find these very columns in: give a page back in which a float could
-            be another number than the one that is written, and one with fractions or texts in a decimal of 38 digits.
+            be another number than the one that is written, one with fractions or texts in a decimal of 38 digits, and
+            one whose timestamps are not of the usual kind.
 
     Whole numbers beyond 2 ** 53 in a column that is marked as without such give a page back, too.
     """
@@ -54,6 +56,7 @@ class ArrowJson:
     def __init__(self, schema: pa.Schema, *, ignore_extra: bool, as_written: bool) -> None:
         self._schema = schema
         self._readable = _is_read(pa.struct(list(schema)))
+        self._infers = as_written
         self._as_written = as_written and _has(schema, pa.types.is_floating)
         self._whole = None
         if as_written and self._readable:
@@ -93,10 +96,34 @@ class ArrowJson:
         if table.num_rows != rows or table.schema.names != self._schema.names:
             raise _UncertainError
         columns = [
-            _as_declared(column.combine_chunks(), field)
+            self._as_declared(column.combine_chunks(), field)
             for column, field in zip(table.columns, self._schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def _as_declared(self, array: Any, field: pa.Field[Any], parent: Any = None) -> Any:
+        """The array in the field's type; `parent` is the struct that it is in."""
+        kind: Any = field.type
+        if pa.types.is_struct(kind):
+            children = [self._as_declared(array.field(n), child, array) for n, child in enumerate(kind)]
+            array = pa.StructArray.from_arrays(children, fields=list(kind), mask=array.is_null())
+        elif pa.types.is_list(kind):
+            array = pa.ListArray.from_arrays(
+                array.offsets, self._as_declared(array.values, kind.value_field), type=kind, mask=array.is_null()
+            )
+        elif pa.types.is_float64(kind):
+            _check_floats(array)
+        elif pa.types.is_int64(kind) and is_within_floats(field):
+            _check_range(array)
+        elif array.type != kind:
+            if pa.types.is_decimal(kind):
+                _check_numbers(array)
+            elif self._infers and kind == _INFERRED_TIMESTAMP and not are_moments(array):
+                raise _UncertainError
+            array = array.cast(kind)
+        if not field.nullable and _has_gaps(array, parent):
+            raise _UncertainError
+        return array
 
 
 class _UncertainError(Exception):
@@ -167,29 +194,6 @@ def _has(kind: Any, is_such: _Test) -> bool:
     if isinstance(kind, pa.Schema) or pa.types.is_struct(kind):
         return any(_has(field.type, is_such) for field in kind)
     return _has(kind.value_type, is_such) if pa.types.is_list(kind) else is_such(kind)
-
-
-def _as_declared(array: Any, field: pa.Field[Any], parent: Any = None) -> Any:
-    """The array in the field's type; `parent` is the struct that it is in."""
-    kind: Any = field.type
-    if pa.types.is_struct(kind):
-        children = [_as_declared(array.field(n), child, array) for n, child in enumerate(kind)]
-        array = pa.StructArray.from_arrays(children, fields=list(kind), mask=array.is_null())
-    elif pa.types.is_list(kind):
-        array = pa.ListArray.from_arrays(
-            array.offsets, _as_declared(array.values, kind.value_field), type=kind, mask=array.is_null()
-        )
-    elif pa.types.is_float64(kind):
-        _check_floats(array)
-    elif pa.types.is_int64(kind) and is_within_floats(field):
-        _check_range(array)
-    elif array.type != kind:
-        if pa.types.is_decimal(kind):
-            _check_numbers(array)
-        array = array.cast(kind)
-    if not field.nullable and _has_gaps(array, parent):
-        raise _UncertainError
-    return array
 
 
 def _check_floats(array: Any) -> None:

@@ -74,23 +74,27 @@ class Converter:
         """The columns for a position; None before any are known, and where all are declared."""
         return cast("Mapping[str, JsonValue]", told(self._shape)) if self._infers and self._shape != "null" else None
 
-    def batch(self, page: Page, unfit: Mapping[int, Unfit] | None = None) -> tuple[pa.RecordBatch, Any]:
+    def batch(
+        self, page: Page, unfit: Mapping[int, Unfit] | None = None, own: Sequence[int] | None = None
+    ) -> tuple[pa.RecordBatch, Any]:
         """The records that fit, and those that were rejected (None if none were); there are no columns before any fits.
 
         Args:
             page: the page.
             unfit: what is already known not to fit, by number in the page.
+            own: the numbers of the records that are wanted; None for all.
 
         Raises:
             SchemaMismatch: a record does not fit, and misfits fail; `column` and `row` (in the page) say where.
             ValueNotHeld: it has a value that its declared column cannot hold, likewise.
 
         """
-        batch = self.quickly(page.records) if isinstance(page.records, Records) and not unfit else None
-        if batch is not None:
-            return batch, None
+        if isinstance(page.records, Records) and not unfit:
+            batch = self.quickly(page.records if own is None else page.records.chosen(own))
+            if batch is not None:
+                return batch, None
         taking = _Taking(self, page, self._shape)
-        taking.take(taking.readable(unfit or {}))
+        taking.take(taking.readable(range(len(page.records)) if own is None else own, unfit or {}))
         if taking.fitting:
             self._follow(taking.shape)
         return self._gathered(taking), taking.rejected_batch()
@@ -168,12 +172,12 @@ class _Taking:
     batches: list[pa.RecordBatch] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
 
-    def readable(self, unfit: Mapping[int, Unfit]) -> list[tuple[int, Any]]:
-        """The records by number, without those that cannot be read or are known not to fit."""
+    def readable(self, rows: Sequence[int], unfit: Mapping[int, Unfit]) -> list[tuple[int, Any]]:
+        """The records of these numbers, without those that cannot be read or are known not to fit."""
         if self.converter.resource.misfits == "fail" and not unfit:
-            return list(enumerate(self.page.records))
+            return [(row, self.page.records[row]) for row in rows]
         records = []
-        for row in range(len(self.page.records)):
+        for row in rows:
             try:
                 record = self.page.records[row]
             except InvalidAnswer as error:

@@ -6,7 +6,8 @@ mapping of its fields, a list is a list of one. A column begins as `null` and ta
     null < bool
     null < int < int64 < decimal        whole numbers: within 2 ** 53, of 64 bits, of 38 digits
     null < int < double                 numbers, each of which a float gives back as it is written
-    null < moment < string              texts; `moment` while all on the page that settles it are timestamps
+    null < moment < string              texts; `moment` while all on the page that settles it are timestamps,
+                                        `timestamp` from then on: what is none does not fit
     null < an object, a list            as their fields and items do; objects take new fields
 
 Two shapes have one that holds both or none, in whatever order and company they come: `int64` is no `double`, since no
@@ -17,7 +18,6 @@ Where columns are declared, `Declared` stands in the place of a shape; what it h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -34,7 +34,7 @@ from .unfit import Unfit, json_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["WITHIN_FLOATS", "Declared", "Inference", "Path", "Shape", "settled"]
+__all__ = ["WITHIN_FLOATS", "Declared", "Inference", "Path", "Shape", "are_moments", "settled"]
 
 pc: Any = pyarrow.compute
 
@@ -46,7 +46,7 @@ WITHIN_FLOATS = 2**53
 _WHOLE = ("int", "int64", "decimal")
 _MOST_DIGITS = 38
 _DEEPEST = 64
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)", re.ASCII)
+_MOMENT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)$"
 _YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 """The microseconds of the years 1 to 9999, beyond which most systems have no timestamps."""
 
@@ -122,9 +122,13 @@ class Inference:
             held = "an object" if isinstance(known, Mapping) else "an array"
             raise _unfit(path, f"{json_names(kinds)} where the column holds {held}")
         if known == "timestamp" and kinds == {str}:
-            return known  # which texts are timestamps is for the cast to say
+            if not _are_all_moments(present):
+                raise _unfit(
+                    path, f"a text is no timestamp of the years 1 to 9999, in a column of them: {_odd(present)}"
+                )
+            return known
         coming = _kind_of(present, kinds, path)
-        if coming == "string" and self.timestamps and known in {"null", "moment"} and _are_moments(present):
+        if coming == "string" and self.timestamps and known in {"null", "moment"} and _are_all_moments(present):
             coming = "moment"
         wider = _joined(known, coming)
         if wider is None or (fixed != "null" and wider != fixed):  # noqa: PLR1714 -- a shape may not be hashed
@@ -193,15 +197,26 @@ def _joined(known: str, coming: str) -> str | None:
     return "string" if {known, coming} == {"moment", "string"} else None
 
 
-def _are_moments(texts: list[str]) -> bool:
-    if not all(map(_MOMENT.fullmatch, texts)):
+def are_moments(texts: Any) -> bool:
+    """Whether the texts of an Arrow array are timestamps with a zone, in microseconds, that most systems can hold."""
+    if pc.all(pc.match_substring_regex(texts, _MOMENT)).as_py() is False:
         return False
     try:
-        instants = pa.array(texts, pa.string()).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+        bounds = pc.min_max(texts.cast(pa.timestamp("us", "UTC")).cast(pa.int64())).as_py()
     except pa.ArrowInvalid:
         return False
-    bounds = pc.min_max(instants).as_py()
-    return bool(_YEARS[0] <= bounds["min"] and bounds["max"] <= _YEARS[1])
+    return bounds["min"] is None or bool(_YEARS[0] <= bounds["min"] and bounds["max"] <= _YEARS[1])
+
+
+def _are_all_moments(texts: Sequence[str]) -> bool:
+    try:
+        return are_moments(pa.array(texts, pa.string()))
+    except (pa.ArrowException, UnicodeEncodeError):  # more than a column holds
+        return False
+
+
+def _odd(texts: Sequence[str]) -> str:
+    return repr(next(text for text in texts if not _are_all_moments([text]))[:60])
 
 
 def _unfit(path: Path, fact: str) -> Unfit:

@@ -95,6 +95,10 @@ class Records(Sequence[Any]):
         """The records of several pages as if they were of one."""
         return cls([text for records in several for text in records._texts])  # noqa: SLF001 -- its own class
 
+    def chosen(self, rows: Sequence[int]) -> Records:
+        """The records of these numbers."""
+        return Records([self._texts[row] for row in rows], self._where)
+
     def with_fields(self, fields: Mapping[str, bytes]) -> Records:
         """The records with further fields, given as JSON, before their own.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from de_classes.api.resource import Resource
     from de_classes.api.watermark import Watermark
 
-__all__ = ["NO_RECORDS", "highest_on", "values_of"]
+__all__ = ["NO_RECORDS", "highest_on", "value_at", "values_of"]
 
 NO_RECORDS = Page("", None, ())
 """A page that shows nothing; converted, it has the columns that are known."""
@@ -36,6 +36,20 @@ def values_of(page: Page, path: str, wanted: str, remedy: str) -> list[Any]:
     if lacking:
         raise InvalidAnswer(page.url, f"record {lacking[0]} (counted from 0) has no {path!r}, {wanted}", remedy)
     return [owner[name] for owner in owners]
+
+
+def value_at(record: Any, path: str) -> Any:
+    """The value at a dotted path in a record.
+
+    Raises:
+        ValueError: there is none; null is one.
+
+    """
+    *parents, name = path.split(".")
+    owner = dig(record, ".".join(parents)) if parents else record
+    if not isinstance(owner, Mapping) or name not in owner:
+        raise ValueError(f"there is no {path!r}, which the next run would ask by")
+    return owner[name]
 
 
 def highest_on(resource: Resource, page: Page, high: Watermark) -> Watermark:

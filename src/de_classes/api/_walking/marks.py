@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from de_classes.api._decoding.pages import Records
 from de_classes.api._decoding.unfit import Unfit
-from de_classes.api.paging import dig
 from de_classes.api.watermark import highest
 from de_classes.errors import InvalidAnswer
 
+from .fields import value_at
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from de_classes.api.paging import Page
     from de_classes.api.resource import Resource
     from de_classes.api.watermark import Watermark
@@ -35,7 +37,7 @@ def with_watermark(resource: Resource, page: Page, high: Watermark) -> tuple[Pag
     for row in range(len(page.records)):
         try:
             record = page.records[row]
-            high = highest(high, [_watermark_of(record, incremental.field)])
+            high = highest(high, [value_at(record, incremental.field)])
         except InvalidAnswer:
             continue  # what cannot be read is told when it is converted
         except ValueError as error:
@@ -50,7 +52,7 @@ def _most_alike(page: Page, path: str) -> Watermark:
     kinds: list[list[Any]] = []
     for row in range(len(page.records)):
         with suppress(InvalidAnswer, ValueError):
-            value = highest(None, [_watermark_of(page.records[row], path)])
+            value = highest(None, [value_at(page.records[row], path)])
             if value is not None:
                 kind = next((kind for kind in kinds if _compare(kind[0], value)), None)
                 if kind is None:
@@ -75,11 +77,3 @@ def _are_in_order(page: Page, path: str, high: Watermark) -> bool:
     except ValueError:
         return False
     return values is not None
-
-
-def _watermark_of(record: Any, path: str) -> Any:
-    *parents, name = path.split(".")
-    owner = dig(record, ".".join(parents)) if parents else record
-    if not isinstance(owner, Mapping) or name not in owner:
-        raise ValueError(f"there is no {path!r}, which the next run would ask by")
-    return owner[name]

@@ -8,17 +8,19 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from de_classes.api._decoding.converting import Converter
+from de_classes.api._decoding.pages import Records
+from de_classes.api._decoding.unfit import Unfit
 from de_classes.contracts import Batch
 from de_classes.errors import ConfigurationError, InvalidAnswer
 from de_classes.utils.faults import reach
 
 from .asking import Asking, Question
-from .fields import values_of
+from .fields import value_at, values_of
 from .moments import moment_of, spelt
-from .windows import cut, kept
+from .windows import cut, kept, moment_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from de_classes.api.incremental import Incremental
@@ -61,24 +63,57 @@ class WindowWalk:
                 page = asking.page(state)
                 following = paging.after(state, page)
                 reach("api.page.read")
-                records, rejected = converter.batch(self._own(page))
+                own, unfit = self._own(page)
+                records, rejected = converter.batch(page, unfit, own)
                 del page
                 yield Batch(records, None, rejected)
                 if following is None:
                     return
                 state = following
 
-    def _own(self, page: Page) -> Page:
-        """The page with the records of this window."""
-        field = self.incremental.field
-        values = values_of(page, field, "by which it belongs to a window", _FIELD)
+    def _own(self, page: Page) -> tuple[Sequence[int] | None, Mapping[int, Unfit]]:
+        """The numbers of the records of this window (None: all), with those that tell none, where these are set aside.
+
+        A record without its moment belongs to every window that the API gives it in.
+        """
+        lacking = self._lacking(page)
+        rows = [row for row in range(len(page.records)) if row not in lacking]
+        own = self._kept(replace(page, records=[page.records[row] for row in rows]) if lacking else page)
+        if not lacking:
+            return own, {}
+        return sorted([*lacking, *(rows if own is None else (rows[at] for at in own))]), lacking
+
+    def _kept(self, page: Page) -> Sequence[int] | None:
+        """Which of the records lie in this window; None for all."""
+        incremental = self.incremental
+        values = values_of(page, incremental.field, "by which it belongs to a window", _FIELD)
         try:
-            own = kept(values, self.window, self.incremental)
+            return kept(values, self.window, incremental)
         except ValueError as error:
-            fact = f"the {field!r} of a record does not tell its window: {error}"
-        else:
-            return page if own is None else replace(page, records=[page.records[at] for at in own])
+            fact = f"the {incremental.field!r} of a record does not tell its window: {error}"
         raise InvalidAnswer(page.url, fact, _FIELD)
+
+    def _lacking(self, page: Page) -> Mapping[int, Unfit]:
+        """The records that do not tell their moment and are to be set aside, and why, by number."""
+        path, unfit = self.incremental.field, {}
+        if self.resource.misfits == "fail" or self._all_tell(page, path):
+            return {}
+        for row in range(len(page.records)):
+            try:
+                moment_in(value_at(page.records[row], path), self.incremental.format)
+            except InvalidAnswer as error:
+                unfit[row] = Unfit("", error.fact)
+            except ValueError as error:
+                unfit[row] = Unfit(path, f"it does not tell the window: {error}")
+        return unfit
+
+    def _all_tell(self, page: Page, path: str) -> bool:
+        """Whether each record tells its moment, seen without making objects of them."""
+        values = page.records.field(path) if isinstance(page.records, Records) else None
+        try:
+            return values is not None and bool([moment_in(value, self.incremental.format) for value in values])
+        except ValueError:
+            return False
 
 
 def walks(client: Api, resource: Resource, since: datetime | None, now: datetime) -> list[WindowWalk]:

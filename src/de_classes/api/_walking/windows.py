@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
 from itertools import pairwise
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from de_classes.api.incremental import Incremental
 
-__all__ = ["Window", "cut", "kept"]
+__all__ = ["Window", "cut", "kept", "moment_in"]
 
 MOST_WINDOWS = 100_000
 _SECOND = timedelta(seconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 _SCALES: Mapping[str | None, int] = {"unix": 10**6, "unix_ms": 10**3}
 _EPOCH = moment_of("1970-01-01")
 
@@ -32,6 +33,8 @@ class Window:
 
     since: datetime
     until: datetime
+    closed: bool = False
+    """Whether it ends with the last moment that is wanted at all, one microsecond before `until`."""
 
     def asked(self, incremental: Incremental) -> Mapping[str, str | int]:
         """The parameters that ask for at least all of it, whatever bounds the API counts in."""
@@ -47,7 +50,8 @@ class Window:
     def _sent(self, incremental: Incremental) -> tuple[datetime, datetime]:
         granule = granule_of(incremental.format)
         step = timedelta(0) if incremental.inclusive else max(granule, _SECOND)
-        return floored(self.since - step, granule), rounded_up(self.until, granule)
+        until = self.until - _MICROSECOND if self.closed else self.until
+        return floored(self.since - step, granule), rounded_up(until, granule)
 
 
 def cut(incremental: Incremental, since: datetime | None, now: datetime) -> list[Window]:
@@ -60,7 +64,7 @@ def cut(incremental: Incremental, since: datetime | None, now: datetime) -> list
     windows = incremental.windows
     if windows is None:
         return []
-    start, until = moment_of(str(incremental.start)), _upper(incremental, now)
+    start, (until, closed) = moment_of(str(incremental.start)), _upper(incremental, now)
     begin = start if since is None else max(start, since - _overlap(incremental))
     if until <= (start if since is None else since):
         return []
@@ -71,14 +75,18 @@ def cut(incremental: Incremental, since: datetime | None, now: datetime) -> list
     bounds = [begin]
     while bounds[-1] < until:
         # On one grid, wherever a run begins: a window that was interrupted is found again.
-        bounds.append(min(until, start + ((bounds[-1] - start) // windows.step + 1) * windows.step))
-    return [Window(*pair) for pair in pairwise(bounds)]
+        following = start + ((bounds[-1] - start) // windows.step + 1) * windows.step
+        bounds.append(until if following >= until - _MICROSECOND * closed else following)
+    cut_up = [Window(*pair) for pair in pairwise(bounds)]
+    return [*cut_up[:-1], replace(cut_up[-1], closed=closed)]
 
 
-def _upper(incremental: Incremental, now: datetime) -> datetime:
+def _upper(incremental: Incremental, now: datetime) -> tuple[datetime, bool]:
+    """Before which moment records are wanted, and whether that is since the end, itself wanted, is the one before."""
     lag = timedelta(seconds=incremental.windows.lag_seconds if incremental.windows else 0)
     upper = floored(now - lag, max(granule_of(incremental.format), _SECOND))
-    return upper if incremental.end is None else min(upper, moment_of(str(incremental.end)))
+    end = None if incremental.end is None else moment_of(str(incremental.end))
+    return (upper, False) if end is None or upper <= end else (end + _MICROSECOND, True)
 
 
 def _overlap(incremental: Incremental) -> timedelta:
@@ -93,7 +101,7 @@ def kept(values: Sequence[Any], window: Window, incremental: Incremental) -> lis
 
     """
     extremes = _extremes(values)
-    moments = [_moment(value, incremental.format) for value in (values if extremes is None else extremes)]
+    moments = [moment_in(value, incremental.format) for value in (values if extremes is None else extremes)]
     lowest, highest = window.reach(incremental)
     for moment in moments:
         if not lowest <= moment <= highest:
@@ -104,7 +112,7 @@ def kept(values: Sequence[Any], window: Window, incremental: Incremental) -> lis
     if all(window.since <= moment < window.until for moment in moments):
         return None
     if extremes is not None:
-        moments = [_moment(value, incremental.format) for value in values]
+        moments = [moment_in(value, incremental.format) for value in values]
     return [at for at, moment in enumerate(moments) if window.since <= moment < window.until]
 
 
@@ -120,7 +128,13 @@ def _extremes(values: Sequence[Any]) -> list[Any] | None:
     return None
 
 
-def _moment(value: Any, form: str | None) -> datetime:
+def moment_in(value: Any, form: str | None) -> datetime:
+    """The moment that a value tells, a number as the format says.
+
+    Raises:
+        ValueError: it tells none.
+
+    """
     if isinstance(value, str):
         return moment_of(value)
     scale = _SCALES.get(form)
