@@ -63,9 +63,9 @@ class Resource:
     columns are inferred, freeze where they are declared."""
     misfits: Misfits = "fail"
     """What becomes of a record that does not fit: `fail` ends the run with an error that names it, `quarantine` keeps
-    it beside the stream (see `de_classes.utils.quarantine`) and goes on. Records are taken in order: each fits the
-    columns so far, or makes them wider, or is a misfit that changes nothing. Together with `freeze` this is the policy
-    that is called quarantine elsewhere: anything unknown is set aside."""
+    it beside the stream (see `de_classes.utils.quarantine`) and goes on; a record without its primary key is one then.
+    Records are taken in order: each fits the columns so far, or makes them wider, or is a misfit that changes nothing.
+    Together with `freeze` this is the policy that is called quarantine elsewhere: anything unknown is set aside."""
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     """Types of some columns, by dotted path (through lists, too), where the others are inferred."""
     timestamps: bool = False

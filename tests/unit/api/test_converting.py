@@ -230,6 +230,16 @@ def test_other_texts_become_no_timestamps(text: str) -> None:
         _batches(settled, json.dumps({"a": text}), timestamps=True)
 
 
+def test_records_without_a_key_are_set_aside() -> None:
+    """Where misfits go to quarantine, a null or missing primary key is one; else the destination decides."""
+    pages = ['{"id": 1, "v": "a"}', '{"id": null, "v": "b"}, {"id": 2, "v": "c"}, {"v": "d"}', '{"id": 3, "v": "e"}']
+    batches = _batches(*pages, primary_key=("id",), misfits="quarantine")
+    assert [batch.records["id"].to_pylist() for batch in batches] == [[1], [2], [3]]
+    assert [batch.rejected and batch.rejected["row"].to_pylist() for batch in batches] == [None, [0, 2], None]
+    kept = _batches(*pages, primary_key=("id",))
+    assert kept[1].records["id"].to_pylist() == [None, 2, None]
+
+
 def test_misfits_are_kept_as_they_came() -> None:
     """A rejected record has its very text, why and where it does not fit, the page, and its number in it."""
     (batch,) = _batches(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from de_classes.api._decoding.pages import Records, taken_apart
 from de_classes.api.paging import dig
+from de_classes.api.paging._states import digest_of_records
 from de_classes.errors import InvalidAnswer
 
 EXACT = msgspec.json.Decoder(float_hook=Decimal)
@@ -92,3 +93,11 @@ def test_digests_tell_pages_apart() -> None:
     """Equal texts have equal digests, and others have others."""
     assert _records('{"a": 1}').digest() == _records('{"a": 1}').digest()
     assert _records('{"a": 1}').digest() != _records('{"a": 2}').digest()
+
+
+def test_long_pages_that_differ_in_one_record_are_told_apart_by_their_length() -> None:
+    """Of long pages sixteen records are looked at, and how long all of them are."""
+    texts = [msgspec.Raw(b'{"v":0}')] * 31
+    others = [*texts[:1], msgspec.Raw(b'{"v":10}'), *texts[2:]]
+    assert digest_of_records(Records(texts)) == digest_of_records(Records(list(texts)))
+    assert digest_of_records(Records(texts)) != digest_of_records(Records(others))

@@ -102,6 +102,8 @@ class Converter:
     def quickly(self, records: Records) -> pa.RecordBatch | None:
         """The records of one page or of several, where all of them fit the columns that are known, for certain."""
         batch = self._fast.read(records)
+        if batch is not None and self._lacks_key(batch):
+            return None
         if batch is None or self.resource.schema is not None or not all(column.null_count for column in batch.columns):
             return batch
         return None if records.have_empty else batch
@@ -149,7 +151,21 @@ class Converter:
         if self._infers:
             shape = self._inference.widened(shape, records, "null" if self._evolves else self._shape)
         exact = self._exact if shape is self._shape else self._exact_for(shape)
-        return shape, exact.converted(records)
+        batch = exact.converted(records)
+        if lacking := self._lacks_key(batch):
+            raise Unfit(lacking, "it has no value there, and it is part of the primary key")
+        return shape, batch
+
+    def _lacks_key(self, batch: pa.RecordBatch) -> str | None:
+        """A column of the primary key that has a null, where such records are set aside.
+
+        Where misfits fail, it is for the destination to say whether it minds.
+        """
+        resource = self.resource
+        if resource.misfits == "fail":
+            return None
+        names = set(batch.schema.names)
+        return next((key for key in resource.primary_key if key in names and batch.column(key).null_count), None)
 
     def _exact_for(self, shape: Shape) -> RecordConverter:
         schema = schema_of(shape) if self._infers else self.resource.schema

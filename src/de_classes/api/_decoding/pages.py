@@ -68,6 +68,11 @@ class Records(Sequence[Any]):
             ) from error
 
     @property
+    def nbytes(self) -> int:
+        """The length of their texts, in bytes."""
+        return sum(map(len, map(bytes, self._texts)))
+
+    @property
     def are_objects(self) -> bool:
         """Whether each of them is a JSON object."""
         return all(memoryview(text)[:1].tobytes() == b"{" for text in self._texts)

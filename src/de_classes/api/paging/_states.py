@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from de_classes.api._decoding.pages import Records
 from de_classes.errors import ConfigurationError, InvalidAnswer
 
 from .dotted import dig
@@ -108,14 +109,15 @@ def digest(value: JsonValue) -> str:
 def digest_of_records(records: Sequence[Any]) -> str:
     """The same for the records of a page; "" where there are none.
 
-    Of long pages it takes the number of records and sixteen of them, the first and the last among these: all of them
-    would take as long as reading the page.
+    Of long pages it takes the number of records, of their bytes, and sixteen of them, the first and the last among
+    these: all of them would take as long as reading the page.
     """
     last = len(records) - 1
     if last < 0:
         return ""
     taken = sorted({last * n // (_SAMPLED - 1) for n in range(_SAMPLED)})
-    return digest([last, *(records[at] for at in taken)])
+    size = records.nbytes if isinstance(records, Records) else 0
+    return digest([last, size, *(records[at] for at in taken)])
 
 
 def own_state(state: PageState, *names: str) -> PageState:
