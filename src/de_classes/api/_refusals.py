@@ -46,7 +46,7 @@ def refusal(response: Response) -> ApiStatusError:
     status = response.status
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown"
     said = response.excerpt()
-    away = response.request.purpose == "away"
+    away = response.request.away
     for_rate = refused_for_rate(status, response.headers)
     kind = AuthenticationFailed if status in _ABOUT_CREDENTIALS and not for_rate and not away else ApiStatusError
     return kind(

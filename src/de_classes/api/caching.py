@@ -315,7 +315,7 @@ def _close(storage: hishel.SqliteStorage, process: int) -> None:
 
 def _is_of_the_cache(request: Request) -> bool:
     names = set(map(str.lower, request.headers))
-    if request.purpose != "ask" or _OWN_CONDITIONS & names:
+    if request.purpose != "ask" or request.away or _OWN_CONDITIONS & names:
         return False
     if request.method not in _SAFE:
         return True  # it may change what is kept

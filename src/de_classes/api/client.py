@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
-from de_classes.configs.secrets import Secret
 from de_classes.errors import ApiStatusError, ApiUnreachable, ConfigurationError, InvalidAnswer
 from de_classes.utils.retry import Again, RetryBudget, RetryPolicy
 
-from ._masking import mask_of
+from ._home import Home
 from ._refusals import REDIRECTS, accepted, refusal
-from .limits import RETRIED_STATUSES, Turns, refused_for_rate, retry_after_seconds
-from .messages import Request, joined, merged, origin, without_query, without_secrets
+from .limits import RETRIED_STATUSES, Turns, refused_for_rate
+from .messages import Request, merged
 from .streaming import Opening
 
 if TYPE_CHECKING:
@@ -25,16 +21,16 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from de_classes.configs.secrets import Secret
     from de_classes.contracts import Observer
     from de_classes.utils.rate_limit import RateLimiter
 
     from .auth import Auth
     from .messages import Param, Response, Streamed, Transport
 
-__all__ = ["ApiClient", "retry_after_seconds"]
+__all__ = ["ApiClient"]
 
 _MAX_REDIRECTS = 5
-_WHOLE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PATIENT = RetryPolicy()
 
 
@@ -46,7 +42,7 @@ class ApiClient:
     `observer` is told. With 429 goes a 403 that says when to come back. `retry_budget`, one of its own when none is
     given, bounds the retries of all requests together; those of 429 take nothing from it. Every attempt, logins and
     redirects included, counts against `rate_limit`, and a limiter that learns is told what the answers say.
-    Redirects are followed for GET and HEAD alone.
+    Redirects are followed for GET and HEAD alone: nothing else is sent twice to where nobody asked for it.
 
     Credentials belong to the origin of `base_url`: nothing is sent elsewhere, save what an auth asks of its own token
     endpoint. With `follow_foreign_redirects`, for downloads that an API leaves to an object store, redirects may lead
@@ -75,7 +71,7 @@ class ApiClient:
         follow_foreign_redirects: bool = False,
         transport: Transport | None = None,
     ) -> None:
-        self.base_url = _checked(base_url)
+        self._home = Home(base_url, follow_foreign_redirects)
         _refuse_other_kinds({"auth": (auth, "flow"), "retry": (retry, "call"), "rate_limit": (rate_limit, "line_up")})
         self._auth = auth
         self._headers = dict(headers or {})
@@ -85,8 +81,12 @@ class ApiClient:
         self._idempotency_header = idempotency_header
         self._rate_limit = rate_limit
         self._observer = observer
-        self._follow_foreign_redirects = follow_foreign_redirects
         self._transport = transport or _http(timeout_seconds, connect_timeout_seconds)
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, without a slash at its end."""
+        return self._home.base_url
 
     def get_json(self, path: str, params: Mapping[str, Param] | None = None, *, exact: bool = False) -> Any:
         """Get and decode; `exact` gives numbers with a fraction as Decimal, digit for digit."""
@@ -120,7 +120,8 @@ class ApiClient:
         named = dict(headers or {})
         if idempotency_key is not None:
             named[self._idempotency_header] = idempotency_key
-        return accepted(self._sent(self._asked(method, path, params, named, json, repeatable=repeatable)))
+        asked = self._asked(method, path, params, named, json, repeatable=repeatable)
+        return accepted(self._sent(asked, self._transport))
 
     @contextmanager
     def stream(  # noqa: PLR0913 -- what a request is made of
@@ -146,10 +147,7 @@ class ApiClient:
         """
         asked = self._asked(method, path, params, headers or {}, json, repeatable=repeatable)
         with Opening(self._transport, max_body_bytes=max_body_bytes, deadline_seconds=deadline_seconds) as opening:
-            through = copy(self)
-            vars(through).update(_transport=opening, _observer=self._observer)
-            response = accepted(through._sent(asked))  # noqa: SLF001 -- it is this client, on another transport
-            yield opening.answer(response)
+            yield opening.answer(accepted(self._sent(asked, opening)))
 
     def _asked(  # noqa: PLR0913 -- what a request is made of
         self,
@@ -163,7 +161,8 @@ class ApiClient:
     ) -> Request:
         keyed = self._idempotency_header.lower() in map(str.lower, headers)
         sent = merged(self._headers, headers)
-        return Request(method.upper(), self._resolved(path), params or {}, sent, json, repeatable=keyed or repeatable)
+        url = self._home.resolved(path)
+        return Request(method.upper(), url, params or {}, sent, json, repeatable=keyed or repeatable)
 
     def close(self) -> None:
         """Close the connections; another request opens them again."""
@@ -185,38 +184,18 @@ class ApiClient:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_observer": None}
 
-    def _resolved(self, path: str) -> str:
-        absolute = _WHOLE.match(path)
-        url = path if absolute else f"{self.base_url}/{path.lstrip('/')}" if path else self.base_url
-        self._refuse_foreign(url, "the request", without_query(url))
-        return url
-
-    def _is_own(self, url: str) -> bool:
-        try:
-            return origin(url) == origin(self.base_url)
-        except ValueError:
-            return False
-
-    def _refuse_foreign(self, url: str, what: str, subject: str) -> None:
-        if not self._is_own(url):
-            raise InvalidAnswer(
-                subject,
-                f"{what} goes to another origin than {self.base_url}: {without_query(url)}",
-                "It is not sent, so that credentials go nowhere else. If the API has moved, change base_url.",
-            )
-
     def _addressed(self, request: Request) -> Request:
         if request.purpose == "token" and "://" in request.url:
-            _refuse_downgrade(self.base_url, request.url, "the token endpoint", request.name)
+            self._home.check_token_url(request)
             return request
         headers = request.headers if request.purpose == "token" else merged(self._headers, request.headers)
-        return replace(request, url=self._resolved(request.url), headers=headers)
+        return replace(request, url=self._home.resolved(request.url), headers=headers)
 
-    def _sent(self, asked: Request) -> Response:
+    def _sent(self, asked: Request, transport: Transport) -> Response:
         """Send with retries. Each attempt asks for credentials anew: the wait before it may outlast a token."""
         sent = [asked]
         return self._retry.call(
-            lambda: self._attempt(asked, sent),
+            lambda: self._attempt(asked, sent, transport),
             # A login may be repeated although the request that needs it may not.
             on=lambda error: sent[-1].may_repeat and self._again(error),
             name=asked.name,
@@ -224,7 +203,7 @@ class ApiClient:
             observer=self._observer,
         )
 
-    def _attempt(self, asked: Request, sent: list[Request]) -> Response:
+    def _attempt(self, asked: Request, sent: list[Request], transport: Transport) -> Response:
         """One attempt. Statuses worth another one are raised; others returned, for the auth may know what to do."""
         with Turns(self._rate_limit) as turns:
             turns.wait()  # before there are credentials: they may not last
@@ -233,10 +212,10 @@ class ApiClient:
                 request = next(flow)
                 while True:
                     sent.append(self._addressed(request))
-                    response = self._followed(sent[-1], turns)
+                    response = self._followed(sent[-1], turns, transport)
                     if self._may_pass(response):
                         raise refusal(response)
-                    if response.request.purpose == "away":
+                    if response.request.away:
                         return response  # credentials have nothing to learn from another origin
                     try:
                         request = flow.send(response)
@@ -259,64 +238,22 @@ class ApiClient:
             )
         return isinstance(error, ApiUnreachable) and not error.context.get("for_good", False)
 
-    def _followed(self, request: Request, turns: Turns) -> Response:
+    def _followed(self, request: Request, turns: Turns, transport: Transport) -> Response:
         for _ in range(_MAX_REDIRECTS + 1):
             # What another origin is asked is no matter of this API's rate limit.
-            own = self._is_own(request.url)
-            response = turns.send(self._transport, request) if own else self._transport(request)
+            own = self._home.is_own(request.url)
+            response = turns.send(transport, request) if own else transport(request)
             location = response.headers.get("location")
             followed = request.method in {"GET", "HEAD"} and request.purpose != "token"
             if response.status not in REDIRECTS or location is None or not followed:
                 return response
-            request = self._redirected(request, location)
+            request = self._home.redirected(request, location)
         raise InvalidAnswer(request.name, f"more than {_MAX_REDIRECTS} redirects in a row", "Check the URL.")
-
-    def _redirected(self, request: Request, location: str) -> Request:
-        try:
-            target = joined(request.full_url(), location)
-        except ValueError:
-            target = location
-        # A key in the query is asked for there as well; servers that redirect within themselves seldom repeat it.
-        keys = {name: value for name, value in request.params.items() if isinstance(value, Secret)}
-        there = dict(parse_qsl(target.partition("#")[0].partition("?")[2], keep_blank_values=True))
-        missing = {name: key for name, key in keys.items() if name not in there}
-        further = replace(request, url=target.partition("#")[0], params=missing, hidden=tuple(request.secrets()))
-        if request.purpose != "away":
-            if self._is_own(target):
-                return further
-            if not self._follow_foreign_redirects:
-                self._refuse_foreign(target, "a redirect", request.name)
-        _refuse_downgrade(request.url, further.masked(target), "a redirect", request.name)
-        # Made anew, so that nothing goes along that is not named here.
-        address = without_secrets(target.partition("#")[0], further.hidden)
-        bare = Request(request.method, address, hidden=further.hidden, purpose="away")
-        if mask_of(frozenset(secret.reveal() for secret in bare.secrets())).is_in(bare.url):
-            raise InvalidAnswer(
-                request.name,
-                f"a redirect would take a secret to another origin: {without_query(bare.masked(target))}",
-                "It is not followed. Report it to the API's makers.",
-            )
-        return bare
 
 
 def _open(request: Request) -> Generator[Request, Response, None]:
     """The flow of an API that asks for no credentials."""
     yield request
-
-
-def _refuse_downgrade(before: str, url: str, what: str, subject: str) -> None:
-    """Raise when a URL is none that can be asked plainly, or when https would fall to http."""
-    try:
-        scheme, host, _ = origin(url)
-        sound = bool(host) and scheme in ({"https"} if origin(before)[0] == "https" else {"http", "https"})
-    except ValueError:
-        sound = False
-    if not sound:
-        raise InvalidAnswer(
-            subject,
-            f"{what} leads to what is no plain URL, or from https to http: {without_query(url)}",
-            "It is not sent. Check the URL.",
-        )
 
 
 def _refuse_other_kinds(given: Mapping[str, tuple[object, str]]) -> None:
@@ -332,28 +269,6 @@ def _refuse_other_kinds(given: Mapping[str, tuple[object, str]]) -> None:
             "; ".join(wrong),
             "Give objects: auth=BearerToken(...), retry=RetryPolicy(...), rate_limit=RateLimiter(...).",
         )
-
-
-def _checked(base_url: str) -> str:
-    if not isinstance(base_url, str):
-        raise ConfigurationError(f"base_url {base_url!r}", "is no text", "Give one like https://api.example.com/v2")
-    # The URL is shown in every error; what is secret has its own place.
-    if any(mark in base_url for mark in "@?#"):
-        raise ConfigurationError(
-            f"base_url of {without_query(base_url).rpartition('@')[2].partition('#')[0]}",
-            "holds a user, a password, a query or a fragment",
-            "Give credentials by auth=... or headers=..., and parameters with the resource.",
-        )
-    try:
-        scheme, host, _ = origin(base_url)
-        valid = bool(host) and scheme in {"http", "https"}
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ConfigurationError(
-            f"base_url {base_url!r}", "is no URL of an API", "Give one like https://api.example.com/v2"
-        )
-    return base_url.rstrip("/")
 
 
 def _http(timeout_seconds: float, connect_timeout_seconds: float) -> Transport:

@@ -69,9 +69,11 @@ class Request:
     """Whether it may be sent again although its method is not idempotent, as a login may."""
     hidden: tuple[Secret, ...] = ()
     """Other secrets to take out of what is told: of parts of a header, or of a URL that a redirect gave."""
-    purpose: Literal["ask", "login", "token", "away"] = "ask"
+    purpose: Literal["ask", "login", "token"] = "ask"
     """An auth sets "login" for what it asks of the API on its own account, and "token" for what it asks at a URL that
-    it was given, of whatever origin, without the client's headers. The client sets "away" once a redirect has left."""
+    it was given, of whatever origin, without the client's headers."""
+    away: bool = False
+    """Whether a redirect has led to another origin; the client's to say."""
 
     def __repr__(self) -> str:
         return f"<Request {self.name}>"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from de_classes.api import ApiClient, BearerToken, TokenLogin
-from de_classes.api.client import retry_after_seconds
+from de_classes.api.limits import retry_after_seconds
 from de_classes.api.messages import Response
 from de_classes.configs.secrets import Secret
 from de_classes.errors import (
