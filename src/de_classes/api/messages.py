@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from urllib.parse import unquote, unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IDEMPOTENT",
+    "Api",
     "Param",
     "Request",
     "Response",
@@ -203,6 +204,27 @@ class Streamed:
 
 Transport: TypeAlias = Callable[[Request], Response]
 """Sends one request and returns its response, whatever its status. Raises ApiUnreachable when there is none."""
+
+
+class Api(Protocol):
+    """What whoever reads records needs of a client."""
+
+    @property
+    def base_url(self) -> str:
+        """What paths are appended to, and links are relative to."""
+        ...
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Param] | None = None,
+        json: Any = None,
+        repeatable: bool = False,
+    ) -> Response:
+        """Send, and return a response whose status is below 400; `repeatable` is a POST that only reads."""
+        ...
 
 
 def merged(headers: Mapping[str, str | Secret], later: Mapping[str, str | Secret]) -> dict[str, str | Secret]:

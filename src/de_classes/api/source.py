@@ -30,7 +30,7 @@ from __future__ import annotations
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from de_classes.contracts import Plan
 from de_classes.errors import ConfigurationError
@@ -41,43 +41,21 @@ from ._walking.moments import moment_of, spelt
 from ._walking.place import Place
 from ._walking.walk import Walk
 from ._walking.window_walk import reached, walks
-from .incremental import Incremental, Windows
-from .parent import Parent
 from .resource import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from de_classes.contracts import Position, Stream
 
-    from .messages import Param, Response
+    from .messages import Api
 
-__all__ = ["Api", "ApiSource", "Incremental", "Parent", "Resource", "Windows"]
+
+__all__ = ["ApiSource"]
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-class Api(Protocol):
-    """What a source needs of a client."""
-
-    @property
-    def base_url(self) -> str:
-        """What paths are appended to, and links are relative to."""
-        ...
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Param] | None = None,
-        json: Any = None,
-        repeatable: bool = False,
-    ) -> Response:
-        """Send, and return a response whose status is below 400; `repeatable` is a POST that only reads."""
-        ...
 
 
 class ApiSource:

@@ -15,7 +15,7 @@ from de_classes.api.paging import (
     PageNumber,
     SinglePage,
 )
-from de_classes.api.source import Resource
+from de_classes.api.resource import Resource
 from de_classes.errors import ConfigurationError
 
 from .door import add_asking, path_of, query_of, value_of

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from de_classes.api.messages import Param, Response
+    from de_classes.api.messages import Api, Param, Response
     from de_classes.api.paging import Ask, PageState
-    from de_classes.api.source import Api, Resource
+    from de_classes.api.resource import Resource
     from de_classes.api.watermark import Watermark
 
     from .templates import Value

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
+    from de_classes.api.messages import Api
     from de_classes.api.paging import Page, PageState
     from de_classes.api.parent import Parent
     from de_classes.api.resource import Resource
-    from de_classes.api.source import Api
     from de_classes.contracts import Position
 
     from .place import Place

@@ -11,7 +11,7 @@ from de_classes.errors import ConfigurationError
 if TYPE_CHECKING:
     from de_classes.api.incremental import Incremental
     from de_classes.api.paging import PageState
-    from de_classes.api.source import Resource
+    from de_classes.api.resource import Resource
     from de_classes.api.watermark import Watermark
     from de_classes.contracts import JsonValue, Position
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from de_classes.api._decoding.unfit import Unfit
+    from de_classes.api.messages import Api
     from de_classes.api.paging import Page, PageState
-    from de_classes.api.source import Api, Resource
+    from de_classes.api.resource import Resource
     from de_classes.api.watermark import Watermark
 
     from .asking import Asking

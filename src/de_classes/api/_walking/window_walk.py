@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from de_classes.api.incremental import Incremental
+    from de_classes.api.messages import Api
     from de_classes.api.paging import Page
     from de_classes.api.resource import Resource
-    from de_classes.api.source import Api
     from de_classes.contracts import Position
 
     from .windows import Window

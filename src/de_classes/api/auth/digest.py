@@ -16,7 +16,7 @@ from de_classes.errors import AuthenticationFailed
 from .interface import wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from de_classes.api.messages import Request, Response
 
@@ -65,10 +65,9 @@ class Digest:
     until the server wants another nonce. A refusal of the answer to a fresh challenge is final.
     """
 
-    def __init__(self, user: str, password: str | Secret, *, nonce: Callable[[], str] | None = None) -> None:
+    def __init__(self, user: str, password: str | Secret) -> None:
         self._user = user
         self._password = wanted("Digest", "password", password)
-        self._nonce = nonce or _random_nonce
         self._forget()
 
     def _forget(self) -> None:
@@ -116,7 +115,7 @@ class Digest:
         def hashed(*parts: str) -> str:
             return hashlib.new(_HASHES[challenge.family], ":".join(parts).encode(), usedforsecurity=False).hexdigest()
 
-        own = self._nonce() if challenge.qop or challenge.of_session else ""
+        own = _random_nonce() if challenge.qop or challenge.of_session else ""
         key = hashed(self._user, challenge.realm, self._password.reveal())
         if challenge.of_session:
             key = hashed(key, challenge.nonce, own)
@@ -151,7 +150,7 @@ class Digest:
         return {"_user": self._user, "_password": self._password}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _nonce=_random_nonce)
+        vars(self).update(state)
         self._forget()
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from de_classes.api import ApiSource, Incremental, Resource
 from de_classes.api.auth import TokenLogin
 from de_classes.api.client import ApiClient
 from de_classes.api.paging import NextLink, PageNumber
-from de_classes.api.source import ApiSource, Incremental, Resource
 
 from ._server import PASSWORD, USER
 from ._tables import CUSTOMERS, ORDERS
