@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from de_classes.contracts import Committed, Mode, StreamFailed, StreamFinished, StreamStarted
 from de_classes.errors import ConfigurationError, DeClassesError, Overtaken, StreamRestarted
 from de_classes.transforms.chain import apply
-from de_classes.transforms.fingerprint import fingerprint
 from de_classes.utils.faults import reach
+from de_classes.utils.fingerprint import fingerprint
 
 from .carry import Limit, kept
 from .report import StreamReport

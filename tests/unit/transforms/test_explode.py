@@ -15,7 +15,7 @@ from de_classes.errors import ConfigurationError, SchemaMismatch
 from de_classes.pipelines import Pipeline, Route
 from de_classes.testing.memory import MemoryDestination, MemorySource
 from de_classes.transforms import Drop, Explode, compose
-from de_classes.transforms.fingerprint import fingerprint
+from de_classes.utils.fingerprint import fingerprint
 
 LINE = pa.struct(
     [pa.field("sku", pa.string(), nullable=False, metadata={"was": "text"}), ("codes", pa.list_(pa.int8()))]

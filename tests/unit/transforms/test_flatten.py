@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from de_classes.errors import ConfigurationError, SchemaMismatch
 from de_classes.transforms import Flatten
-from de_classes.transforms.fingerprint import fingerprint
+from de_classes.utils.fingerprint import fingerprint
 
 CITY = pa.struct([pa.field("city", pa.string(), nullable=False, metadata={"was": "text"}), ("zip", pa.int32())])
 CUSTOMER = pa.struct([("name", pa.string()), ("address", CITY), ("tags", pa.list_(pa.string()))])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from de_classes.api._decoding.unfit import Unfit
 from de_classes.contracts import Batch
 from de_classes.errors import ConfigurationError, InvalidAnswer
 from de_classes.utils.faults import reach
+from de_classes.utils.fingerprint import fingerprint
 
 from .asking import Asking, Question
 from .fields import value_at, values_of
@@ -149,20 +149,15 @@ def _id(resource: Resource, window: Window, settings: str, now: datetime) -> str
     """A name for what a window holds where that no longer changes, and otherwise a new one each time."""
     windows = resource.incremental.windows if resource.incremental else None
     settled = None if windows is None else windows.settled_seconds
-    if settled is None or not settings or (now - window.until).total_seconds() < settled:
+    if settled is None or (now - window.until).total_seconds() < settled:
         return f"{resource.name}-{uuid.uuid4().hex}"
     return f"{resource.name}-{spelt(window.since, None)}-{spelt(window.until, None)}-{settings}"
 
 
 def _settings(client: Api, resource: Resource) -> str:
-    """16 hexadecimal digits of all that decides what a window holds; "" where something in it has no name of its own.
+    """A fingerprint of all that decides what a window holds.
 
     Credentials are none of it: whoever asks is expected to see the same records.
     """
-    deciding = {
-        one.name: getattr(resource, one.name) for one in fields(resource) if one.name not in {"schema", "at_once"}
-    }
-    told = repr((client.base_url, deciding))
-    if " at 0x" in told or resource.schema is None:
-        return ""
-    return hashlib.sha256(told.encode() + resource.schema.serialize().to_pybytes()).hexdigest()[:16]
+    deciding = [getattr(resource, one.name) for one in fields(resource) if one.name != "at_once"]
+    return fingerprint([client.base_url, *deciding])

@@ -1,4 +1,4 @@
-"""Whether transforms are still the ones that they were."""
+"""Whether things are still the ones that they were, in another process and on another day."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from de_classes.contracts import Transform
-
 __all__ = ["fingerprint"]
 
 
-def fingerprint(transforms: Iterable[Transform]) -> str:
-    """16 hexadecimal digits that change when the transforms do, and are the same in another process.
+def fingerprint(things: Iterable[object]) -> str:
+    """16 hexadecimal digits that change when the things do, and are the same in another process.
 
-    What an interrupted run has written is only taken over when it went through the same transforms. Functions are told
-    by their code and what they close over, not by their names alone; that a function they call has changed is not
-    seen. What cannot be told (an object that shows its address only) never has the same fingerprint in another run.
+    What an interrupted run has written is only taken over when it went through the same transforms, and came by the
+    same questions. Functions are told by their code and what they close over, not by their names alone; that a function
+    they call has changed is not seen. An object is told by what it shows and what a pickle of it would carry. What
+    cannot be told (an object that shows its address only) never has the same fingerprint in another run.
     """
     told = hashlib.blake2b(digest_size=8)
-    for word in _words(list(transforms), {}):
+    for word in _words(list(things), {}):
         told.update(word.encode("utf-8", "surrogateescape") + b"\0")
     return told.hexdigest()
 
@@ -94,6 +93,14 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from (getattr(value, field.name) for field in fields(value))
     else:
         yield repr(value)
+        yield _state(value)
+
+
+def _state(value: Any) -> Any:
+    try:
+        return value.__getstate__()
+    except Exception:  # noqa: BLE001 -- whatever it raises: it cannot be told, so it is never the same
+        return uuid.uuid4().hex
 
 
 def _globals_of(function: FunctionType) -> list[tuple[str, Any]]:
