@@ -1,6 +1,7 @@
 # Everything here sets itself up: Python 3.11+, git and make are all it needs.
 #   make run    the tour: API -> object store -> PostgreSQL -> object store, proved      make run ARGS="--days 1"
 #   make test   the tests                                                                make test ARGS="tests/unit -k paging"
+#   make matrix every fault there is a test of, where `make test` takes some of each kind
 #   make check  linters, types, locks: what CI runs beside the tests
 
 PYTHON ?= python3
@@ -10,13 +11,16 @@ BIN    := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 export XDG_RUNTIME_DIR ?= $(CURDIR)/.venv/run
 
-.PHONY: run test check format lock lint types drift clean
+.PHONY: run test matrix check format lock lint types drift clean
 
 run: $(VENV)/.run-ready
 	@$(BIN)/python src/main.py $(ARGS)
 
 test: $(VENV)/.dev-ready
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+matrix: $(VENV)/.dev-ready
+	@$(BIN)/python -m pytest -n auto -m "matrix or not matrix" -k "crash or kill or fault or cut or full or overtaken" $(ARGS)
 
 check: lint types drift
 
