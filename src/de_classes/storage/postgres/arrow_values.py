@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from .numerics import decimals
 from .types import arrow_type
 
 if TYPE_CHECKING:
@@ -114,10 +115,10 @@ def first_outside(array: Array, lowest: int, highest: int) -> int | None:
 
 
 def _numerics(array: Array, type_: PgType, refuse: Callable[[int, str], ValueNotHeld]) -> Array:
+    """Decimals of the bytes that the server sends or, of many digits or in lists, of the driver's text."""
     wanted = arrow_type(type_)
-    if pa.types.is_string(wanted):
-        # The driver writes nan, inf and -inf.
-        return pc.replace_substring(pc.replace_substring(array, "nan", "NaN"), "inf", "Infinity")
+    if pa.types.is_binary(array.type):
+        return decimals(array, wanted, refuse)
     odd = pc.match_substring_regex(array, "^-?[a-zA-Z]")
     if pc.any(odd).as_py():
         at = int(pc.index(odd, True).as_py())

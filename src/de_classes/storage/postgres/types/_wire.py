@@ -1,6 +1,6 @@
 """The wire form of a column: what is selected, as what it arrives, and what is made of that.
 
-Both readers ask here, so a faster way over the wire (a decimal as a scaled integer) is one more branch of `wire`.
+Both readers ask here, so a faster way over the wire is one more branch of `wire`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
+
+from de_classes.storage.postgres.numerics import MOST_DIGITS
 
 from ._columns import arrow_type
 from ._pg_type import PgType
@@ -32,7 +34,7 @@ class Wire:
     sql: str
     """The expression that is selected; `{}` stands for the column."""
     sent: PgType
-    """The type of that expression, which the readers decode: one with a binary form of its own, or an array of one."""
+    """What its bytes are, for the readers to decode: a type with a binary form, or an array of one."""
 
     def arrived(self, array: Array, wanted: pa.DataType) -> Array:
         """Make the column's values of the decoded ones: exact, or the cast raises."""
@@ -55,12 +57,24 @@ def wire(column: Column) -> Wire:
 
 def _native(type_: PgType) -> Wire:
     plain = type_.plain
+    if plain.base == "numeric" and pa.types.is_string(arrow_type(plain.element)):
+        # The server spells numbers faster than the driver does.
+        text = PgType("text", array=plain.array)
+        return Wire(f"{{}}::{text.ddl('')}", text)
+    if _is_short(plain):
+        return Wire("numeric_send({})", plain)
     if not (type_.domain and type_.array and not type_.domain_of_array):
         return Wire("{}", plain)
     # An array of a domain has a type of its own, which is no array of the base type to those who decode.
     if plain.base == "enum":
         return Wire("{}::text[]", PgType("text", array=True))
     return Wire(f"{{}}::{plain.ddl('')}", plain)
+
+
+def _is_short(plain: PgType) -> bool:
+    """Whether it is a decimal that the readers make of its bytes."""
+    arrow: Any = arrow_type(plain)
+    return pa.types.is_decimal(arrow) and bool(arrow.precision <= MOST_DIGITS)
 
 
 def _each(spelled: str) -> str:
