@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Committed, Mode, StreamFailed, StreamFinished, StreamStarted
-from de_classes.errors import ConfigurationError, DeClassesError, Overtaken, StreamRestarted
+from de_classes.errors import ConfigurationError, DeClassesError, Overtaken, PlanLost, StreamRestarted
 from de_classes.transforms.chain import apply
 from de_classes.utils.faults import reach
 from de_classes.utils.fingerprint import fingerprint
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .workers import Ids
 
 __all__ = ["Line", "Passage", "Target", "described"]
+
+_MOST_LOST_PLANS = 4
+"""How many plans of a stream may be lost before its run fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Passage:
     executor: Executor
     position: Position | None = None
     commits: int = 0
+    started: bool = False
 
     def run(self) -> None:
         """Plan and commit until the source has no more."""
@@ -70,12 +74,18 @@ class Passage:
         run = self.runner
         for line in self.lines:
             line.prepare(self.stream)
-        ended = False
+        ended, lost = False, 0
         while not ended:
-            with self._begun():
-                reach("runner.before_plan")
-                with run.source.plan(self.stream, self.position) as plan:
-                    ended = self._take(plan)
+            try:
+                with self._begun():
+                    reach("runner.before_plan")
+                    with run.source.plan(self.stream, self.position) as plan:
+                        ended = self._take(plan)
+            except PlanLost:
+                lost += 1
+                # Pieces that were complete are offered by the next load; where the plan is the same, they are taken.
+                if lost == _MOST_LOST_PLANS:
+                    raise
 
     @contextmanager
     def _begun(self) -> Iterator[None]:
@@ -111,7 +121,8 @@ class Passage:
         """Take one plan to its commit; whether that was the end of the stream."""
         self._refuse_to_repeat(plan)
         self._refuse_one_id_twice(plan)
-        if not self.commits:
+        if not self.started:
+            self.started = True
             for line in self.lines:
                 staged = sum(line.id_of(split) in line.load.staged for split in plan.splits)
                 line.told.of(StreamStarted, since=self.position, splits=len(plan.splits), staged=staged)

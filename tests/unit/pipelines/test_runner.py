@@ -31,7 +31,14 @@ from de_classes.contracts import (
     StreamFinished,
     StreamStarted,
 )
-from de_classes.errors import ConfigurationError, CountMismatch, DeClassesError, Overtaken, TransformFailed
+from de_classes.errors import (
+    ConfigurationError,
+    CountMismatch,
+    DeClassesError,
+    Overtaken,
+    PlanLost,
+    TransformFailed,
+)
 from de_classes.pipelines import Checkpoint, Pipeline, Route
 from de_classes.testing.memory import MemoryDestination, MemorySource
 
@@ -522,3 +529,60 @@ def test_a_table_that_is_dropped_meanwhile_ends_the_run() -> None:
     source = MemorySource({"numbers": numbers(6)}, resumable=True, batch_rows=2)
     with pytest.raises(DeClassesError, match="is gone from the destination"):
         Pipeline("p", source, Dropping(), checkpoint=Checkpoint(rows=2)).run()
+
+
+@dataclass
+class Losing:
+    """A source whose splits lose what their plan shared, once each, or for ever."""
+
+    inner: MemorySource
+    lost: list[str] = field(default_factory=list)
+    for_ever: bool = False
+    plans: int = 0
+
+    def streams(self) -> Any:
+        return self.inner.streams()
+
+    @contextmanager
+    def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
+        self.plans += 1
+        with self.inner.plan(stream, since) as plan:
+            yield Plan([LosingSplit(split, self) for split in plan.splits], plan.position)
+
+
+@dataclass
+class LosingSplit:
+    split: Any
+    source: Losing
+
+    @property
+    def id(self) -> str:
+        return str(self.split.id)
+
+    def read(self) -> Iterator[Batch]:
+        known = self.id in self.source.lost
+        self.source.lost.append(self.id)
+        if self.source.for_ever or (not known and len(self.source.lost) == 2):
+            raise PlanLost("numbers", "what the splits shared is gone")
+        yield from self.split.read()
+
+
+def test_a_lost_plan_is_made_again() -> None:
+    """What was written of it stays, only the rest is read again; StreamStarted is told once."""
+    source = Losing(MemorySource({"numbers": numbers(30)}, splits=3))
+    destination, events = MemoryDestination(), list[Event]()
+    with ThreadPoolExecutor(1) as one:
+        Pipeline("p", source, destination).run(executor=one, observers=[events.append])
+    assert ids(destination) == list(range(30))
+    assert source.plans == 2
+    assert source.lost.count("numbers:0-10") == 1
+    assert sum(isinstance(event, StreamStarted) for event in events) == 1
+
+
+def test_a_plan_that_is_always_lost_fails_the_run() -> None:
+    """After four plans the run ends with the error, and nothing is visible."""
+    source = Losing(MemorySource({"numbers": numbers(30)}, splits=3), for_ever=True)
+    destination = MemoryDestination()
+    with pytest.raises(PlanLost):
+        Pipeline("p", source, destination).run()
+    assert (source.plans, ids(destination)) == (4, [])

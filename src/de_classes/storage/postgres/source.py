@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from de_classes.contracts import Plan
-from de_classes.errors import ConfigurationError, TableNotFound, UnknownType
+from de_classes.errors import ConfigurationError, PlanLost, PostgresError, TableNotFound, UnknownType
 
+from ._errors import postgres_errors
 from .catalogue import columns_of, table_in_catalogue
 from .client import PostgresClient
 from .copy_binary import CopyBinaryReader
@@ -33,6 +34,11 @@ __all__ = ["PostgresSource", "PostgresSplit", "Strategy"]
 
 Strategy: TypeAlias = Literal["adbc", "copy_binary"]
 
+_NO_SNAPSHOT = {"22023", "42704"}
+"""How SET TRANSACTION SNAPSHOT says that there is none of that name, before PostgreSQL 17 and since."""
+_NOT_RUNNING = "55000"
+"""How it says that the transaction which exported it has ended just now."""
+
 _READERS: Mapping[str, QueryReader] = {"adbc": AdbcReader(), "copy_binary": CopyBinaryReader()}
 
 
@@ -46,8 +52,27 @@ class PostgresSplit:
     reader: QueryReader
 
     def read(self) -> Iterator[Batch]:
-        """Read it over a connection of its own; a batch at least, perhaps without rows."""
-        return self.reader.read(self.client, self.selection)
+        """Read it over a connection of its own; a batch at least, perhaps without rows.
+
+        Raises:
+            PlanLost: the snapshot is gone, with the session that its plan kept open.
+
+        """
+        batches = self.reader.read(self.client, self.selection)
+        try:
+            yield next(batches)
+        except PostgresError as error:
+            if self._is_gone(error):
+                fact = f"the snapshot that it is read under is gone: {error.fact}"
+                raise PlanLost(self.selection.subject, fact, "Plan again, as a pipeline does by itself.") from error
+            raise
+        yield from batches
+
+    def _is_gone(self, error: PostgresError) -> bool:
+        snapshot = self.selection.snapshot
+        return snapshot is not None and (
+            error.sqlstate == _NOT_RUNNING or (error.sqlstate in _NO_SNAPSHOT and snapshot in error.fact)
+        )
 
 
 class PostgresSource:
@@ -126,8 +151,7 @@ class PostgresSource:
             ConfigurationError: changes are asked for of what cannot tell them, or the position is of another kind.
 
         """
-        with self.client.connect() as connection:
-            connection.autocommit = True
+        with self._kept_open() as connection:
             # TRUNCATE and rewriting empty a table for old snapshots too, so they must wait: describing it locks
             # everything that it is made of until this transaction ends, and only then the snapshot is taken.
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
@@ -140,6 +164,14 @@ class PostgresSource:
                 news = changes.since(connection, described, snapshot, since)
                 splits = [] if news.where is None else list(self._splits(described, snapshot, news.where))
                 yield Plan(splits, news.position, repeats=since is not None)
+
+    @contextmanager
+    def _kept_open(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection whose end is of no interest: where the server has ended it, whoever needs its snapshot sees."""
+        with ExitStack() as opened, postgres_errors(self.client.address):
+            connection = opened.enter_context(closing(self.client.open()))
+            connection.autocommit = True
+            yield connection
 
     def _described(self, connection: psycopg.Connection[Any], stream: str) -> Described:
         if stream in self.queries:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import uuid
-from typing import Literal
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
 
 import psycopg
 import pyarrow as pa
 import pytest
 
-from de_classes.errors import ConfigurationError, PostgresError, TableNotFound, UnknownType, ValueNotHeld
+from de_classes.contracts import Event, SplitFinished
+from de_classes.errors import ConfigurationError, PlanLost, PostgresError, TableNotFound, UnknownType, ValueNotHeld
+from de_classes.pipelines import Pipeline
 from de_classes.storage.postgres import PostgresClient, PostgresSource
+from de_classes.testing.memory import MemoryDestination
 
 Strategy = Literal["adbc", "copy_binary"]
 strategies = pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
@@ -134,8 +138,31 @@ def test_a_split_outlives_its_plan_as_a_clear_error(client: PostgresClient) -> N
         source = PostgresSource(client, tables=["t"], strategy=strategy)  # type: ignore[arg-type]
         with source.plan(source.streams()[0], None) as plan:
             (split,) = plan.splits
-        with pytest.raises(PostgresError, match="snapshot"):
+        with pytest.raises(PlanLost, match="snapshot"):
             list(split.read())
+
+
+def test_a_run_whose_snapshot_is_lost_plans_again(client: PostgresClient) -> None:
+    """Where the session that keeps the snapshot is ended in the middle, the run plans anew, and nothing is lost."""
+    client.run("CREATE TABLE t AS SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 200) n")
+    source, destination = PostgresSource(client, tables=["t"], split_bytes=40_000), MemoryDestination()
+    ended: list[Any] = []
+
+    def end_the_session(event: Event) -> None:
+        if isinstance(event, SplitFinished) and not ended:
+            ended.extend(
+                client.fetch(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND state = 'idle in transaction'"
+                )
+            )
+
+    with ThreadPoolExecutor(1) as one:
+        report = Pipeline("p", source, destination, mode="replace").run(executor=one, observers=[end_the_session])
+    assert ended == [(True,)]
+    table = destination.table("t")
+    assert table is not None
+    assert (report.rows, sorted(table["n"].to_pylist())) == (200, list(range(1, 201)))
 
 
 @strategies
