@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from .client import PostgresClient as PostgresClient
     from .destination import PostgresDestination as PostgresDestination
     from .identifiers import TableName as TableName
+    from .pieces import KeyHashes as KeyHashes
+    from .pieces import KeyRanges as KeyRanges
     from .source import PostgresSource as PostgresSource
     from .versions import RowVersions as RowVersions
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "KeyHashes": ".pieces",
+        "KeyRanges": ".pieces",
         "PostgresClient": ".client",
         "PostgresDestination": ".destination",
         "PostgresSource": ".source",

@@ -11,20 +11,16 @@ import pyarrow as pa
 from de_classes.contracts import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import psycopg
 
     from .catalogue import Table
+    from .pieces import Leaf
     from .types import Column
 
 __all__ = ["Described", "Snapshot"]
 
 _WITH_RANGE_SCANS = 140_000
 """server_version_num of the first server that reads a range of ctids without reading the rest of the table."""
-
-_STORED = {"r", "m"}
-"""pg_class.relkind of what has pages of its own: tables and materialised views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +34,8 @@ class Described:
     table: Table | None = None
     """None for a query."""
     server_version: int = 0
+    leaves: tuple[Leaf, ...] = ()
+    """Where its rows lie: itself, or its partitions and children; none for what is computed."""
 
     @property
     def stream(self) -> Stream:
@@ -47,23 +45,9 @@ class Described:
 
     @property
     def has_pages(self) -> bool:
-        """Whether its rows lie in pages that it shares with no other table, and are not computed."""
-        return self.table is not None and self.table.kind in _STORED and not self.table.has_children
-
-    def ranges(self, split_bytes: int) -> Sequence[str]:
-        """Conditions that cut the rows into pieces of about so many bytes, in order; an empty one for all.
-
-        The first range begins nowhere and the last one ends nowhere, so a wrong size costs time and not rows.
-        """
-        table = self.table
-        if table is None or not self.has_pages or self.server_version < _WITH_RANGE_SCANS:
-            return [""]
-        pieces = max(1, min(table.blocks, -(-table.bytes // split_bytes)))
-        starts = [table.blocks * n // pieces for n in range(1, pieces)]
-        return [
-            " AND ".join([f"ctid >= '({low},0)'"] * (low is not None) + [f"ctid < '({high},0)'"] * (high is not None))
-            for low, high in zip([None, *starts], [*starts, None], strict=True)
-        ]
+        """Whether its rows lie in pages of its own, or of its leaves, which show to the user what it shows."""
+        plain = self.table is not None and not self.table.row_security and self.server_version >= _WITH_RANGE_SCANS
+        return plain and bool(self.leaves) and all(leaf.plain for leaf in self.leaves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +59,12 @@ class Snapshot:
     content: str
     """The transactions that it sees, in this database and this run of the server: equal ones see equal rows."""
     clock: str
+    leaves: frozenset[int] = frozenset()
+    """The oids of the leaves of the table that was asked about."""
 
     @classmethod
-    def export(cls, connection: psycopg.Connection[Any]) -> Snapshot:
-        """Export the snapshot of the transaction that is open on a connection."""
+    def export(cls, connection: psycopg.Connection[Any], table: int = 0) -> Snapshot:
+        """Export the snapshot of a statement on a connection, and look by it where the rows of a table lie."""
         row = connection.execute(
             "SELECT pg_export_snapshot(), pg_current_snapshot()::text, now()::text,"
             " concat_ws(' ', current_database(), current_user, pg_postmaster_start_time(),"
@@ -86,10 +72,14 @@ class Snapshot:
             # the server goes on, with a new checkpointer.
             " (SELECT max(backend_start) FROM pg_stat_activity WHERE backend_type = 'checkpointer'),"
             # A standby does not say which transactions run, so two of its snapshots cannot be told from each other.
-            " CASE WHEN pg_is_in_recovery() THEN gen_random_uuid() END)"
+            " CASE WHEN pg_is_in_recovery() THEN gen_random_uuid() END),"
+            " ARRAY(WITH RECURSIVE below (oid) AS (SELECT %s::oid UNION"
+            " SELECT inhrelid FROM pg_inherits JOIN below ON inhparent = below.oid)"
+            " SELECT c.oid FROM below JOIN pg_class c ON c.oid = below.oid WHERE c.relkind IN ('r', 'm', 'f'))",
+            (table,),
         ).fetchone()
-        exported, seen, clock, server = row or ("", "", "", "")
-        return cls(exported, f"{seen}@{_digest(server)}", clock)
+        exported, seen, clock, server, leaves = row or ("", "", "", "", [])
+        return cls(exported, f"{seen}@{_digest(server)}", clock, frozenset(leaves))
 
     @property
     def xmin(self) -> int:
@@ -102,8 +92,8 @@ class Snapshot:
         What is computed may depend on the clock, and what a row security policy shows on settings of the session, so
         these are new each time.
         """
-        plain = described.has_pages and described.table is not None and not described.table.row_security
-        clock = "" if plain else self.clock
+        stored = described.has_pages and all(leaf.kind != "f" for leaf in described.leaves)
+        clock = "" if stored else self.clock
         return f"{self.content}/{_digest(described.origin + repr(described.columns) + clock)}"
 
 

@@ -16,6 +16,7 @@ from .client import PostgresClient
 from .copy_binary import CopyBinaryReader
 from .described import Described, Snapshot
 from .identifiers import TableName
+from .pieces import Piece, leaves_below, pieces_of
 from .read import AdbcReader, Selection
 from .types import Unheld, as_read, refuse_unknown
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from de_classes.configs.secrets import Secret
     from de_classes.contracts import Batch, Position, Stream
 
+    from .pieces import Cut
     from .read import QueryReader
     from .versions import Changes
 
@@ -38,6 +40,8 @@ _NO_SNAPSHOT = {"22023", "42704"}
 """How SET TRANSACTION SNAPSHOT says that there is none of that name, before PostgreSQL 17 and since."""
 _NOT_RUNNING = "55000"
 """How it says that the transaction which exported it has ended just now."""
+
+_MOST_LOOKS = 5
 
 _READERS: Mapping[str, QueryReader] = {"adbc": AdbcReader(), "copy_binary": CopyBinaryReader()}
 
@@ -80,8 +84,9 @@ class PostgresSource:
 
     `tables` are names such as `orders`, `public.orders` or `"Odd Schema"."Table"`; their streams are called after the
     table alone, or as a mapping of stream to table says. `queries` maps streams to SELECT statements. A table is cut
-    into pieces of about `split_bytes` on disk; queries, views, partitioned tables and tables with children are one
-    piece each.
+    into pieces of about `split_bytes` on disk, partitions and children with their parent; queries and views are one
+    piece each, and so is what a row security policy guards, unless `splits` says how to cut them:
+    `splits={"paid": KeyRanges("id", 8)}`.
 
     Every run reads everything: `since` is not looked at, and the position only records the snapshot. So a pipeline
     replaces or merges with it; it may append once. Streams named in `changes` are read anew only where they have
@@ -103,6 +108,7 @@ class PostgresSource:
         tables: Sequence[str] | Mapping[str, str] = (),
         queries: Mapping[str, str] | None = None,
         changes: Mapping[str, Changes] | None = None,
+        splits: Mapping[str, Cut] | None = None,
         unheld: Unheld = "fail",
         strategy: Strategy | QueryReader = "adbc",
         split_bytes: int = 64 * 2**20,
@@ -111,12 +117,14 @@ class PostgresSource:
         self.tables = _named(tables)
         self.queries = {name: query.strip().rstrip(";").rstrip() for name, query in (queries or {}).items()}
         self.changes = dict(changes or {})
+        self.splits = dict(splits or {})
         self.unheld = unheld
         self.split_bytes = split_bytes
         wrong = [f"stream {name!r} is given twice" for name in self.tables if name in self.queries]
         wrong += [f"query {name!r} is empty" for name, query in self.queries.items() if not query]
-        strangers = [name for name in self.changes if name not in self.tables and name not in self.queries]
-        wrong += [f"changes={{{name!r}: ...}} names no stream" for name in strangers]
+        for option, named in (("changes", self.changes), ("splits", self.splits)):
+            strangers = [name for name in named if name not in self.tables and name not in self.queries]
+            wrong += [f"{option}={{{name!r}: ...}} names no stream" for name in strangers]
         if unheld not in get_args(Unheld):
             wrong.append(f"unheld={unheld!r} (must be one of {', '.join(get_args(Unheld))})")
         if split_bytes < 1:
@@ -152,17 +160,15 @@ class PostgresSource:
 
         """
         with self._kept_open() as connection:
-            # TRUNCATE and rewriting empty a table for old snapshots too, so they must wait: describing it locks
-            # everything that it is made of until this transaction ends, and only then the snapshot is taken.
-            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
-            described = self._described(connection, stream.name)
-            snapshot = Snapshot.export(connection)
+            described, snapshot = self._held(connection, stream.name)
+            pieces = self._pieces(connection, described)
             changes = self.changes.get(stream.name)
             if changes is None:
-                yield Plan(list(self._splits(described, snapshot)), {"snapshot": snapshot.content}, whole=True)
+                splits = list(self._splits(described, snapshot, pieces))
+                yield Plan(splits, {"snapshot": snapshot.content}, whole=True)
             else:
                 news = changes.since(connection, described, snapshot, since)
-                splits = [] if news.where is None else list(self._splits(described, snapshot, news.where))
+                splits = [] if news.where is None else list(self._splits(described, snapshot, pieces, news.where))
                 yield Plan(splits, news.position, repeats=since is not None)
 
     @contextmanager
@@ -172,6 +178,35 @@ class PostgresSource:
             connection = opened.enter_context(closing(self.client.open()))
             connection.autocommit = True
             yield connection
+
+    def _held(self, connection: psycopg.Connection[Any], stream: str) -> tuple[Described, Snapshot]:
+        """Describe a stream and export a snapshot of it, which lasts as long as the transaction.
+
+        TRUNCATE and rewriting empty a table for old snapshots too, so they must wait: describing it locks everything
+        that it is made of, and only then the snapshot is taken. Where a partition came in between, it is done again.
+        """
+        for _ in range(_MOST_LOOKS):
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
+            described = self._described(connection, stream)
+            table = described.table
+            if table is None:
+                return described, Snapshot.export(connection)
+            described = replace(described, leaves=tuple(leaves_below(connection, table.oid)))
+            if table.has_children:
+                connection.execute(f"LOCK TABLE {described.origin} IN ACCESS SHARE MODE".encode())
+            snapshot = Snapshot.export(connection, table.oid)
+            if snapshot.leaves == {leaf.oid for leaf in described.leaves}:
+                return described, snapshot
+            connection.execute("ROLLBACK")
+        raise PostgresError(
+            described.subject, "its partitions change all the time", "Run it again once they stand.", sqlstate=None
+        )
+
+    def _pieces(self, connection: psycopg.Connection[Any], described: Described) -> list[Piece]:
+        cut = self.splits.get(described.name)
+        if cut is None:
+            return pieces_of(described, self.split_bytes)
+        return [Piece(described.origin, where) for where in cut.conditions(connection, described)]
 
     def _described(self, connection: psycopg.Connection[Any], stream: str) -> Described:
         if stream in self.queries:
@@ -191,7 +226,9 @@ class PostgresSource:
         refuse_unknown(described.subject, described.columns)
         return replace(described, columns=as_read(described.columns, self.unheld))
 
-    def _splits(self, described: Described, snapshot: Snapshot, among: str = "") -> Iterator[PostgresSplit]:
+    def _splits(
+        self, described: Described, snapshot: Snapshot, pieces: Sequence[Piece], among: str = ""
+    ) -> Iterator[PostgresSplit]:
         key = described.table.primary_key if described.table else ()
         whole = Selection(
             described.subject,
@@ -203,10 +240,11 @@ class PostgresSource:
         )
         # What is set aside is not among the rows, so the policy is part of what an id names.
         content = f"{described.name}:{snapshot.names(described)}:{self.unheld}"
-        for n, pages in enumerate(described.ranges(self.split_bytes)):
-            where = " AND ".join(filter(None, [pages, among]))
-            selection = replace(whole, where=where)
-            yield PostgresSplit(f"{content}:{n}:{where or 'all'}", self.client, selection, self.reader)
+        for n, piece in enumerate(pieces):
+            where = " AND ".join(filter(None, [piece.where, among]))
+            selection = replace(whole, origin=piece.origin, where=where)
+            lies = "" if piece.origin == described.origin else f"{piece.origin} "
+            yield PostgresSplit(f"{content}:{n}:{lies}{where or 'all'}", self.client, selection, self.reader)
 
 
 _CHECK = "Check the name, its capitals and its schema, and that the user may see it."

@@ -7,11 +7,12 @@ from typing import Any, Literal
 import psycopg
 import pyarrow as pa
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from de_classes.contracts import Event, SplitFinished
+from de_classes.contracts import Event, SplitFinished, Stream
 from de_classes.errors import ConfigurationError, PlanLost, PostgresError, TableNotFound, UnknownType, ValueNotHeld
 from de_classes.pipelines import Pipeline
-from de_classes.storage.postgres import PostgresClient, PostgresSource
+from de_classes.storage.postgres import KeyHashes, KeyRanges, PostgresClient, PostgresSource
 from de_classes.testing.memory import MemoryDestination
 
 Strategy = Literal["adbc", "copy_binary"]
@@ -167,7 +168,7 @@ def test_a_run_whose_snapshot_is_lost_plans_again(client: PostgresClient) -> Non
 
 @strategies
 def test_views_partitions_and_children_are_read_whole(client: PostgresClient, strategy: Strategy) -> None:
-    """What has no pages of its own is one split with all its rows; keys come from the catalogue."""
+    """What has no pages of its own, or only those of its leaves, gives all its rows; keys are the catalogue's."""
     client.run("CREATE TABLE parts (n int PRIMARY KEY, x text NOT NULL) PARTITION BY RANGE (n)")
     client.run("CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)")
     client.run("CREATE TABLE part_2 PARTITION OF parts FOR VALUES FROM (10) TO (20)")
@@ -183,6 +184,71 @@ def test_views_partitions_and_children_are_read_whole(client: PostgresClient, st
     assert streams["parts"].primary_key == ("n",)
     assert streams["parts"].schema is not None
     assert not streams["parts"].schema.field("x").nullable
+
+
+def _splits_of(source: PostgresSource, name: str) -> int:
+    with source.plan(Stream(name), None) as plan:
+        return len(plan.splits)
+
+
+def test_partitions_are_read_leaf_by_leaf(client: PostgresClient) -> None:
+    """Large leaves are cut, small ones share a piece, columns are found by name, and each row comes once."""
+    client.run("CREATE TABLE parts (n int, x text) PARTITION BY RANGE (n)")
+    client.run("CREATE TABLE odd (x text, gone int, n int); ALTER TABLE odd DROP COLUMN gone")
+    client.run("ALTER TABLE parts ATTACH PARTITION odd FOR VALUES FROM (0) TO (1000)")
+    client.run("CREATE TABLE sub PARTITION OF parts FOR VALUES FROM (1000) TO (2000) PARTITION BY RANGE (n)")
+    for low in range(1000, 2000, 250):
+        client.run(f'CREATE TABLE "sub {low}" PARTITION OF sub FOR VALUES FROM ({low}) TO ({low + 250})')
+    client.run("INSERT INTO parts SELECT n, repeat('x', 100) FROM generate_series(0, 1999) n")
+    source = PostgresSource(client, tables=["parts", "odd"], split_bytes=64_000)
+    assert sorted(read(source, "parts")["n"].to_pylist()) == list(range(2000))
+    assert _splits_of(source, "parts") > 5
+    assert _splits_of(PostgresSource(client, tables=["parts"]), "parts") == 1
+    mother = "CREATE TABLE mother (n int); CREATE TABLE child (m int) INHERITS (mother)"
+    client.run(
+        f"{mother}; INSERT INTO mother VALUES (1); INSERT INTO child SELECT n, n FROM generate_series(2, 3000) n"
+    )
+    source = PostgresSource(client, tables=["mother"], split_bytes=8192)
+    assert sorted(read(source, "mother")["n"].to_pylist()) == list(range(1, 3001))
+    assert _splits_of(source, "mother") > 10
+
+
+def test_partitions_that_only_the_parent_shows_are_one_piece(client: PostgresClient) -> None:
+    """Whoever may read the parent and not its partitions reads them through it."""
+    client.run("CREATE TABLE parts (n int) PARTITION BY RANGE (n)")
+    client.run("CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (1000)")
+    client.run("INSERT INTO parts SELECT generate_series(0, 999)")
+    role = f"reader_{uuid.uuid4().hex[:8]}"
+    client.run(f"CREATE ROLE {role} LOGIN; GRANT SELECT ON parts TO {role}")
+    try:
+        reader = PostgresClient(make_conninfo(client.conninfo, user=role))
+        source = PostgresSource(reader, tables=["parts"], split_bytes=8192)
+        assert _splits_of(source, "parts") == 1
+        assert read(source, "parts").num_rows == 1000
+    finally:
+        client.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("cut", [KeyHashes("n", 3), KeyHashes("x", 3), KeyRanges("n", 3), KeyRanges("n", 1)])
+def test_views_and_queries_are_cut_by_a_key(client: PostgresClient, cut: KeyHashes | KeyRanges) -> None:
+    """Hashes of any column and ranges of whole numbers leave no row out, nulls and extremes included."""
+    client.run("CREATE TABLE t (n bigint, x text)")
+    client.run("INSERT INTO t VALUES (NULL, NULL), (-9223372036854775808, ''), (9223372036854775807, 'x')")
+    client.run("INSERT INTO t SELECT n, n::text FROM generate_series(-50, 50) n; CREATE VIEW v AS SELECT * FROM t")
+    source = PostgresSource(client, tables=["v"], queries={"q": "SELECT * FROM t"}, splits={"v": cut, "q": cut})
+    for name in ("v", "q"):
+        assert _splits_of(source, name) == cut.pieces
+        rows = read(source, name)["n"].to_pylist()
+        assert sorted(rows, key=str) == sorted([None, -(2**63), 2**63 - 1, *range(-50, 51)], key=str)
+
+
+def test_a_key_that_cannot_cut_is_the_users_mistake(client: PostgresClient) -> None:
+    """A column that is not there, or one of no whole numbers for ranges, is told with what there is."""
+    client.run("CREATE TABLE t (n bigint, x text)")
+    for cut, told in ((KeyRanges("x", 2), "text"), (KeyHashes("y", 2), "Choose from n, x")):
+        source = PostgresSource(client, tables=["t"], splits={"t": cut})
+        with pytest.raises(ConfigurationError, match=told), source.plan(Stream("t"), None):
+            pass
 
 
 @strategies
