@@ -6,7 +6,7 @@ import hashlib
 import io
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,7 @@ from de_classes.errors import (
     StoreError,
 )
 from de_classes.storage.objects._errors import BeyondEnd
+from de_classes.storage.objects._repeating import repeating
 from de_classes.storage.objects._storable import as_asked, refuse_cut_dates, storable, storing, taking
 from de_classes.utils.schemas import fitted
 
@@ -190,7 +191,12 @@ def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> W
         hashed = _Hashed(sink)
         with storing(groups.schema, f"{store.url}/{key}"):
             writer = pq.ParquetWriter(
-                pa.PythonFile(hashed, mode="w"), groups.schema, compression=_COMPRESSION, write_page_checksum=True
+                pa.PythonFile(hashed, mode="w"),
+                groups.schema,
+                compression=_COMPRESSION,
+                use_dictionary=cast("bool", groups.repeating()),  # the stubs know it as a switch alone
+                store_decimal_as_integer=True,
+                write_page_checksum=True,
             )
         with _ended(writer, hashed):
             while not rows or (sink.tell() < target and groups.more()):
@@ -232,6 +238,10 @@ class _Groups:
             if self._next is not None:
                 self.schema = self._next.schema
         return self._next is not None
+
+    def repeating(self) -> list[str]:
+        """The columns that get a dictionary, as far as the one that `more` fetched tells."""
+        return [] if self._next is None else repeating(self._next)
 
     def write_next(self, writer: pq.ParquetWriter) -> tuple[int, int]:
         """Write the one that `more` fetched, and say its rows and its bytes of memory."""

@@ -38,24 +38,35 @@ def decimals(array: Any, wanted: Any, refuse: Callable[[int, str], ValueNotHeld]
         ValueNotHeld: made by `refuse`, of what is no number or has more decimals than the type.
 
     """
-    valid = array.is_valid().to_numpy(zero_copy_only=False)
     there = array.drop_null() if array.null_count else array
-    rows = np.flatnonzero(valid)
 
     def refuse_where(odd: npt.NDArray[np.bool_], what: str) -> None:
         if odd.any():
-            raise refuse(int(rows[odd.argmax()]), what)
+            raise refuse(int(_rows(array)[odd.argmax()]), what)
 
     words, starts = _words(there)
     signs = words[starts + 2]
     refuse_where(signs >= _NAN, "NaN")
     refuse_where(words[starts + 3] > wanted.scale, f"more than {wanted.scale} decimals")
     units = _units(words, starts, wanted.scale)
-    numbers = np.zeros((len(array), 2), "<i8")
-    numbers[rows, 0] = np.where(signs == _NEGATIVE, -units, units)
-    numbers[:, 1] = numbers[:, 0] >> 63  # the upper half repeats the sign
-    bitmap = array.is_valid().buffers()[1] if array.null_count else None
-    return pa.Array.from_buffers(wanted, len(array), [bitmap, pa.py_buffer(numbers.tobytes())], array.null_count)
+    np.negative(units, out=units, where=signs == _NEGATIVE)
+    if not array.null_count:
+        return _decimals(units, wanted, None)
+    numbers = np.zeros(len(array), np.int64)
+    numbers[_rows(array)] = units
+    return _decimals(numbers, wanted, array.is_valid().buffers()[1])
+
+
+def _rows(array: Any) -> npt.NDArray[np.int64]:
+    """The rows that are not null."""
+    return np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _decimals(numbers: npt.NDArray[np.int64], wanted: Any, valid: Any) -> Any:
+    halves = np.empty((len(numbers), 2), "<i8")
+    halves[:, 0] = numbers
+    halves[:, 1] = numbers >> 63  # the upper half repeats the sign
+    return pa.Array.from_buffers(wanted, len(numbers), [valid, pa.py_buffer(halves.data)])
 
 
 def _words(array: Any) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
@@ -93,5 +104,4 @@ def _digits(
     """The digit of each value at a power of 10000; 0 where it has none there."""
     places = weights - np.int16(power)
     digits = words.take(starts + places + _HEAD, mode="clip")
-    digits[(places < 0) | (places >= counts)] = 0
-    return digits
+    return digits * (places.view(np.uint16) < counts)  # places below 0 are large without a sign
