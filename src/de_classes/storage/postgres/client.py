@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -28,9 +29,10 @@ class PostgresClient:
     `url` is a libpq URI (`postgresql://user:password@host:5432/database?sslmode=require`) or a `key=value` string; what
     it leaves out comes from libpq's own environment variables and ~/.pgpass. None leaves statement and lock timeouts to
     the server. Connecting is tried once; libpq counts its time in whole seconds and gives each address two at least.
+    With `read_only` the server refuses whatever would write.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
         self,
         url: str | Secret,
         *,
@@ -38,6 +40,7 @@ class PostgresClient:
         connect_timeout_seconds: float = 10.0,
         statement_timeout_seconds: float | None = None,
         lock_timeout_seconds: float | None = None,
+        read_only: bool = False,
     ) -> None:
         wrong = [
             f"{name}={value!r} (must be above 0)"
@@ -60,6 +63,7 @@ class PostgresClient:
         self.connect_timeout_seconds = connect_timeout_seconds
         self.statement_timeout_seconds = statement_timeout_seconds
         self.lock_timeout_seconds = lock_timeout_seconds
+        self.read_only = read_only
 
     def __repr__(self) -> str:
         return f"PostgresClient({self._shown!r})"
@@ -97,7 +101,15 @@ class PostgresClient:
             settings.append(f"SET statement_timeout TO {max(1, round(self.statement_timeout_seconds * 1000))}")
         if self.lock_timeout_seconds is not None:
             settings.append(f"SET lock_timeout TO {max(1, round(self.lock_timeout_seconds * 1000))}")
+        if self.read_only:
+            settings.append("SET default_transaction_read_only TO on")
         return settings
+
+    def reading(self) -> PostgresClient:
+        """The same, for those who only read."""
+        client = copy(self)
+        client.read_only = True
+        return client
 
     @contextmanager
     def connect(self) -> Iterator[psycopg.Connection[Any]]:

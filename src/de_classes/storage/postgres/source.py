@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -11,23 +10,25 @@ from de_classes.contracts import Plan
 from de_classes.errors import ConfigurationError, PlanLost, PostgresError, TableNotFound, UnknownType
 
 from ._errors import postgres_errors
+from ._slots import Slots
 from .catalogue import columns_of, table_in_catalogue
+from .choosing import Patterns, named
 from .client import PostgresClient
 from .copy_binary import CopyBinaryReader
 from .described import Described, Snapshot
-from .identifiers import TableName
 from .pieces import Piece, leaves_below, pieces_of
 from .read import AdbcReader, Selection
 from .types import Unheld, as_read, refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import psycopg
 
     from de_classes.configs.secrets import Secret
     from de_classes.contracts import Batch, Position, Stream
 
+    from .identifiers import TableName
     from .pieces import Cut
     from .read import QueryReader
     from .versions import Changes
@@ -42,6 +43,7 @@ _NOT_RUNNING = "55000"
 """How it says that the transaction which exported it has ended just now."""
 
 _MOST_LOOKS = 5
+_LEAST_CONNECTIONS = 2
 
 _READERS: Mapping[str, QueryReader] = {"adbc": AdbcReader(), "copy_binary": CopyBinaryReader()}
 
@@ -54,6 +56,7 @@ class PostgresSplit:
     client: PostgresClient
     selection: Selection
     reader: QueryReader
+    slots: Slots
 
     def read(self) -> Iterator[Batch]:
         """Read it over a connection of its own; a batch at least, perhaps without rows.
@@ -62,15 +65,16 @@ class PostgresSplit:
             PlanLost: the snapshot is gone, with the session that its plan kept open.
 
         """
-        batches = self.reader.read(self.client, self.selection)
-        try:
-            yield next(batches)
-        except PostgresError as error:
-            if self._is_gone(error):
-                fact = f"the snapshot that it is read under is gone: {error.fact}"
-                raise PlanLost(self.selection.subject, fact, "Plan again, as a pipeline does by itself.") from error
-            raise
-        yield from batches
+        with self.slots:
+            batches = self.reader.read(self.client, self.selection)
+            try:
+                yield next(batches)
+            except PostgresError as error:
+                if self._is_gone(error):
+                    fact = f"the snapshot that it is read under is gone: {error.fact}"
+                    raise PlanLost(self.selection.subject, fact, "Plan again, as a pipeline does by itself.") from error
+                raise
+            yield from batches
 
     def _is_gone(self, error: PostgresError) -> bool:
         snapshot = self.selection.snapshot
@@ -83,14 +87,17 @@ class PostgresSource:
     """Reads tables, views and queries, each under one snapshot, in splits that run in parallel.
 
     `tables` are names such as `orders`, `public.orders` or `"Odd Schema"."Table"`; their streams are called after the
-    table alone, or as a mapping of stream to table says. `queries` maps streams to SELECT statements. A table is cut
-    into pieces of about `split_bytes` on disk, partitions and children with their parent; queries and views are one
-    piece each, and so is what a row security policy guards, unless `splits` says how to cut them:
-    `splits={"paid": KeyRanges("id", 8)}`.
+    table alone, or as a mapping of stream to table says. `include` and `exclude` find more by `Patterns`. `queries`
+    maps streams to SELECT statements. A table is cut into pieces of about `split_bytes` on disk, partitions and
+    children with their parent; queries and views are one piece each, and so is what a row security policy guards,
+    unless `splits` says how to cut them: `splits={"paid": KeyRanges("id", 8)}`.
 
     Every run reads everything: `since` is not looked at, and the position only records the snapshot. So a pipeline
     replaces or merges with it; it may append once. Streams named in `changes` are read anew only where they have
     changed: `changes={"orders": RowVersions()}` gives each row that was inserted or updated, for a pipeline to merge.
+
+    Sessions are read-only. One keeps the snapshot while others read, each for a split: `max_connections` bounds all of
+    them within a process. Time limits are the client's: `PostgresClient(url, statement_timeout_seconds=600)`.
 
     A query must give the same rows each time it is run under one snapshot, so no random() or clock_timestamp().
     What becomes of values that Arrow has no place for, such as a date of `infinity` (see docs/types.md), says `unheld`:
@@ -106,39 +113,69 @@ class PostgresSource:
         client: PostgresClient | str | Secret,
         *,
         tables: Sequence[str] | Mapping[str, str] = (),
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
         queries: Mapping[str, str] | None = None,
         changes: Mapping[str, Changes] | None = None,
         splits: Mapping[str, Cut] | None = None,
         unheld: Unheld = "fail",
         strategy: Strategy | QueryReader = "adbc",
         split_bytes: int = 64 * 2**20,
+        max_connections: int | None = None,
     ) -> None:
-        self.client = client if isinstance(client, PostgresClient) else PostgresClient(client)
-        self.tables = _named(tables)
+        self.client = (client if isinstance(client, PostgresClient) else PostgresClient(client)).reading()
+        self.tables = named(tables)
+        self.patterns = Patterns(tuple(include), tuple(exclude))
         self.queries = {name: query.strip().rstrip(";").rstrip() for name, query in (queries or {}).items()}
         self.changes = dict(changes or {})
         self.splits = dict(splits or {})
         self.unheld = unheld
         self.split_bytes = split_bytes
+        self.slots = Slots(None if max_connections is None else max(1, max_connections - 1))
         wrong = [f"stream {name!r} is given twice" for name in self.tables if name in self.queries]
         wrong += [f"query {name!r} is empty" for name, query in self.queries.items() if not query]
-        for option, named in (("changes", self.changes), ("splits", self.splits)):
-            strangers = [name for name in named if name not in self.tables and name not in self.queries]
-            wrong += [f"{option}={{{name!r}: ...}} names no stream" for name in strangers]
+        if not include:
+            wrong += self._strangers({**self.tables, **self.queries})
+        wrong += [
+            f"{given!r} is one text, not a list of patterns" for given in (include, exclude) if isinstance(given, str)
+        ]
+        if exclude and not include:
+            wrong.append("exclude=... without include=..., of which it takes out some")
+        if max_connections is not None and max_connections < _LEAST_CONNECTIONS:
+            wrong.append(f"max_connections={max_connections} (one keeps the snapshot, so two are needed)")
         if unheld not in get_args(Unheld):
             wrong.append(f"unheld={unheld!r} (must be one of {', '.join(get_args(Unheld))})")
         if split_bytes < 1:
             wrong.append(f"split_bytes={split_bytes} (must be above 0)")
         if isinstance(strategy, str) and strategy not in _READERS:
             wrong.append(f"strategy={strategy!r} (must be one of {', '.join(_READERS)})")
-        if not self.tables and not self.queries:
+        if not self.tables and not self.queries and not include:
             wrong.append("neither tables nor queries are given")
         if wrong:
             raise ConfigurationError("PostgresSource", "; ".join(wrong), "Give tables=[...] or queries={name: SELECT}.")
         self.reader = _READERS[strategy] if isinstance(strategy, str) else strategy
 
     def __repr__(self) -> str:
-        return f"PostgresSource({self.client!r}, streams={[*self.tables, *self.queries]})"
+        return f"PostgresSource({self.client!r}, streams={[*self.tables, *self.queries, *self.patterns.include]})"
+
+    def _strangers(self, there: Mapping[str, object]) -> list[str]:
+        options = (("changes", self.changes), ("splits", self.splits))
+        return [
+            f"{option}={{{name!r}: ...}} names no stream" for option, of in options for name in of if name not in there
+        ]
+
+    def _tables(self, connection: psycopg.Connection[Any]) -> Mapping[str, TableName]:
+        """The tables by their streams: a table that is named goes by that name alone, found by a pattern or not."""
+        if not self.patterns.include:
+            return self.tables
+        known = set(self.tables.values())
+        found = {stream: name for stream, name in self.patterns.found(connection).items() if name not in known}
+        doubled = sorted(found.keys() & {*self.tables, *self.queries})
+        wrong = [f"stream {name!r} is given twice" for name in doubled]
+        wrong += self._strangers({**self.tables, **found, **self.queries})
+        if wrong:
+            raise ConfigurationError("PostgresSource", "; ".join(wrong), "Name the streams: tables={'name': 'table'}.")
+        return {**self.tables, **found}
 
     def streams(self) -> Sequence[Stream]:
         """Ask the server for columns and primary keys.
@@ -149,7 +186,8 @@ class PostgresSource:
 
         """
         with self.client.connect() as connection:
-            return [self._described(connection, name).stream for name in (*self.tables, *self.queries)]
+            tables = self._tables(connection)
+            return [self._described(connection, name, tables).stream for name in (*tables, *self.queries)]
 
     @contextmanager
     def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
@@ -177,6 +215,8 @@ class PostgresSource:
         with ExitStack() as opened, postgres_errors(self.client.address):
             connection = opened.enter_context(closing(self.client.open()))
             connection.autocommit = True
+            # It stands idle, and keeps the snapshot, as long as others read.
+            connection.execute("SET idle_in_transaction_session_timeout TO 0")
             yield connection
 
     def _held(self, connection: psycopg.Connection[Any], stream: str) -> tuple[Described, Snapshot]:
@@ -187,7 +227,7 @@ class PostgresSource:
         """
         for _ in range(_MOST_LOOKS):
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY")
-            described = self._described(connection, stream)
+            described = self._described(connection, stream, self._tables(connection))
             table = described.table
             if table is None:
                 return described, Snapshot.export(connection)
@@ -208,13 +248,15 @@ class PostgresSource:
             return pieces_of(described, self.split_bytes)
         return [Piece(described.origin, where) for where in cut.conditions(connection, described)]
 
-    def _described(self, connection: psycopg.Connection[Any], stream: str) -> Described:
+    def _described(
+        self, connection: psycopg.Connection[Any], stream: str, tables: Mapping[str, TableName]
+    ) -> Described:
         if stream in self.queries:
             query = self.queries[stream]
             columns = tuple(columns_of(connection, query))
             described = Described(stream, f"query {stream!r}", f"({query}\n) AS query", columns)
-        elif stream in self.tables:
-            name = self.tables[stream]
+        elif stream in tables:
+            name = tables[stream]
             table = table_in_catalogue(connection, name)
             if table is None:
                 raise TableNotFound(f"table {name}", f"it is not in {self.client.address}", _CHECK, sqlstate="42P01")
@@ -244,22 +286,9 @@ class PostgresSource:
             where = " AND ".join(filter(None, [piece.where, among]))
             selection = replace(whole, origin=piece.origin, where=where)
             lies = "" if piece.origin == described.origin else f"{piece.origin} "
-            yield PostgresSplit(f"{content}:{n}:{lies}{where or 'all'}", self.client, selection, self.reader)
+            yield PostgresSplit(
+                f"{content}:{n}:{lies}{where or 'all'}", self.client, selection, self.reader, self.slots
+            )
 
 
 _CHECK = "Check the name, its capitals and its schema, and that the user may see it."
-
-
-def _named(tables: Sequence[str] | Mapping[str, str]) -> dict[str, TableName]:
-    if isinstance(tables, str):
-        raise ConfigurationError("PostgresSource", f"tables={tables!r} is one name", f"Write tables=[{tables!r}].")
-    if isinstance(tables, Mapping):
-        return {stream: TableName.parse(name) for stream, name in tables.items()}
-    names = [TableName.parse(name) for name in tables]
-    if len({name.table for name in names}) < len(names):
-        raise ConfigurationError(
-            "PostgresSource",
-            "two tables of different schemas, or one table twice, would make streams of the same name",
-            "Name the streams: tables={'shop_orders': 'shop.orders', ...}.",
-        )
-    return {name.table: name for name in names}

@@ -79,7 +79,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     [
         ({}, "neither tables nor queries"),
         ({"tables": "orders"}, "is one name"),
-        ({"tables": ["a.t", "b.t"]}, "streams of the same name"),
+        ({"tables": ["a.t", "b.t"]}, "streams of one name"),
         ({"tables": ["t"], "queries": {"t": "SELECT 1"}}, "given twice"),
         ({"queries": {"q": " ; "}}, "is empty"),
         ({"tables": ["t"], "split_bytes": 0}, "split_bytes"),
