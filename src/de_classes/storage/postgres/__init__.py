@@ -12,6 +12,7 @@ from de_classes.utils.lazy import lazy
 
 if TYPE_CHECKING:
     from .client import PostgresClient as PostgresClient
+    from .cursors import CursorColumn as CursorColumn
     from .destination import PostgresDestination as PostgresDestination
     from .identifiers import TableName as TableName
     from .pieces import KeyHashes as KeyHashes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "CursorColumn": ".cursors",
         "KeyHashes": ".pieces",
         "KeyRanges": ".pieces",
         "PostgresClient": ".client",

@@ -94,7 +94,8 @@ class PostgresSource:
 
     Every run reads everything: `since` is not looked at, and the position only records the snapshot. So a pipeline
     replaces or merges with it; it may append once. Streams named in `changes` are read anew only where they have
-    changed: `changes={"orders": RowVersions()}` gives each row that was inserted or updated, for a pipeline to merge.
+    changed: `changes={"orders": RowVersions()}` gives each row that was inserted or updated, for a pipeline to merge,
+    and `CursorColumn("updated_at")` finds them by an index.
 
     Sessions are read-only. One keeps the snapshot while others read, each for a split: `max_connections` bounds all of
     them within a process. Time limits are the client's: `PostgresClient(url, statement_timeout_seconds=600)`.
@@ -198,14 +199,15 @@ class PostgresSource:
 
         """
         with self._kept_open() as connection:
+            changes = self.changes.get(stream.name)
+            looked = None if changes is None else changes.look(connection)
             described, snapshot = self._held(connection, stream.name)
             pieces = self._pieces(connection, described)
-            changes = self.changes.get(stream.name)
             if changes is None:
                 splits = list(self._splits(described, snapshot, pieces))
                 yield Plan(splits, {"snapshot": snapshot.content}, whole=True)
             else:
-                news = changes.since(connection, described, snapshot, since)
+                news = changes.since(connection, described, snapshot, since, looked)
                 splits = [] if news.where is None else list(self._splits(described, snapshot, pieces, news.where))
                 yield Plan(splits, news.position, repeats=since is not None)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .described import Described, Snapshot
 
-__all__ = ["Changes", "Mark", "News", "RowVersions"]
+__all__ = ["Changes", "Mark", "News", "RowVersions", "any_row", "identity"]
 
 _VERSIONED = {"r", "p", "m"}
 """pg_class.relkind of what has rows of its own or of its partitions: views and foreign tables tell no `xmin`."""
@@ -62,12 +62,17 @@ class News:
 class Changes(Protocol):
     """A way to find what has changed in a table. Picklable, and nothing but a decision: somebody else reads."""
 
+    def look(self, connection: psycopg.Connection[Any]) -> Any:
+        """What must be known before the snapshot is taken; `since` is given it."""
+        ...
+
     def since(
         self,
         connection: psycopg.Connection[Any],
         described: Described,
         snapshot: Snapshot,
         since: Position | None,
+        looked: Any,
     ) -> News:
         """What a snapshot has that the position had not.
 
@@ -90,12 +95,16 @@ class RowVersions:
     The position is a `Mark`, kept as JSON.
     """
 
+    def look(self, connection: psycopg.Connection[Any]) -> None:
+        """Nothing: the snapshot tells all."""
+
     def since(
         self,
         connection: psycopg.Connection[Any],
         described: Described,
         snapshot: Snapshot,
         since: Position | None,
+        looked: Any = None,  # noqa: ARG002 -- for those that look before
     ) -> News:
         """Compare the position with the snapshot, and look whether there is anything new."""
         if described.table is None or described.table.kind not in _VERSIONED:
@@ -111,7 +120,7 @@ class RowVersions:
             return News("", mark.position)
         # What seems to come from the future is frozen since so long that its number has come again.
         where = f"age(xmin) BETWEEN 0 AND age('{number % 2**32}'::xid)"
-        if _any(connection, described, where):
+        if any_row(connection, described, where):
             return News(where, mark.position)
         # A mark that moves though nothing is new is committed for nothing: it only does where it would grow too old.
         return News(None, mark.position if mark.xmin - number > _FAR else before.settled(mark).position)
@@ -189,6 +198,12 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _any(connection: psycopg.Connection[Any], described: Described, where: str) -> bool:
+def identity(connection: psycopg.Connection[Any], described: Described, snapshot: Snapshot) -> str:
+    """A digest of what is read: a server with its history, a table, its columns."""
+    return _present(connection, described, snapshot).of
+
+
+def any_row(connection: psycopg.Connection[Any], described: Described, where: str) -> bool:
+    """Whether a condition finds anything."""
     row = connection.execute(f"SELECT EXISTS (SELECT FROM {described.origin} WHERE {where})".encode()).fetchone()
     return bool(row and row[0])
