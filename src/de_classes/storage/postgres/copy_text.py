@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .arrow_values import Array
 
-__all__ = ["Refuse", "for_csv", "plain", "text_of"]
+__all__ = ["Refuse", "for_csv", "held_moments", "plain", "refuse_nul", "text_of"]
 
 Refuse: TypeAlias = "Callable[[int, str], ValueNotHeld]"
 """Makes the error for the value of a row, counted from 0 in the column."""
@@ -42,7 +42,7 @@ def for_csv(array: Array, refuse: Refuse) -> Array:
     array = plain(array)
     type_ = array.type
     if pa.types.is_string(type_):
-        return _without_nul(array, refuse)
+        return refuse_nul(array, refuse)
     if pa.types.is_binary(type_):
         return _hex(array)
     if pa.types.is_duration(type_) or pa.types.is_interval(type_):
@@ -85,7 +85,8 @@ def plain(array: Array) -> Array:  # noqa: PLR0911 -- a table of ways
     return array.cast(pa.float32()) if pa.types.is_float16(type_) else array
 
 
-def _without_nul(array: Array, refuse: Refuse) -> Array:
+def refuse_nul(array: Array, refuse: Refuse) -> Array:
+    """Give text back as it is, unless it has the one character that PostgreSQL has not."""
     data = array.buffers()[2]
     if data is not None and data.size and not np.frombuffer(data, np.uint8).all():
         # The buffer may hold more than the column shows.
@@ -120,19 +121,30 @@ def _hex(array: Array) -> Array:
 
 
 def _moments(array: Array, refuse: Refuse) -> Array:
-    type_ = array.type
-    if pa.types.is_date(type_):
-        days = _days(array, refuse)
-        return _spelled(days, 1, LIMITS["date"], refuse)
-    if pa.types.is_time(type_):
-        times = _microseconds(array, pa.time64("us"), refuse)
-        outside = first_outside(times, *LIMITS["time"])
-        if outside is not None:
-            raise refuse(outside, "a time outside of the day")
-        return times
+    held = held_moments(array, refuse)
+    if pa.types.is_time(held.type):
+        return held
     # A moment with a zone is UTC inside, and the session's zone is UTC; spelling the zone takes ten times as long.
-    moments = _microseconds(array, pa.timestamp("us"), refuse)
-    return _spelled(moments, _MICROSECONDS_A_DAY, LIMITS["timestamp"], refuse)
+    return _spelled(held, 1 if pa.types.is_date(held.type) else _MICROSECONDS_A_DAY)
+
+
+def held_moments(array: Array, refuse: Refuse) -> Array:
+    """Give dates in days, times and timestamps in microseconds and without a zone; what PostgreSQL has not is refused.
+
+    Raises:
+        ValueNotHeld: made by `refuse`.
+
+    """
+    if pa.types.is_date(array.type):
+        held, kind, told = _days(array, refuse), "date", "a moment too far away"
+    elif pa.types.is_time(array.type):
+        held, kind, told = _microseconds(array, pa.time64("us"), refuse), "time", "a time outside of the day"
+    else:
+        held, kind, told = _microseconds(array, pa.timestamp("us"), refuse), "timestamp", "a moment too far away"
+    outside = first_outside(held, *LIMITS[kind])
+    if outside is not None:
+        raise refuse(outside, told)
+    return held
 
 
 def _days(array: Array, refuse: Refuse) -> Array:
@@ -166,11 +178,8 @@ def _microseconds(array: Array, wanted: pa.DataType, refuse: Refuse) -> Array:
     return pc.multiply(numbers, factor).view(wanted)
 
 
-def _spelled(moments: Array, units_a_day: int, limits: tuple[int, int], refuse: Refuse) -> Array:
+def _spelled(moments: Array, units_a_day: int) -> Array:
     """Leave moments of years with four digits to the CSV writer; others are spelled one by one: they are few."""
-    outside = first_outside(moments, *limits)
-    if outside is not None:
-        raise refuse(outside, "a moment too far away")
     if first_outside(moments, _YEAR_1 * units_a_day, _YEAR_10000 * units_a_day - 1) is None:
         return moments
     numbers = moments.view(pa.int32() if units_a_day == 1 else pa.int64())

@@ -14,7 +14,6 @@ from .altering import growing_ddl, needed, refuse_obstacles
 from .catalogue import table_in_catalogue
 from .client import PostgresClient
 from .creating import schema_ddl, table_ddl
-from .encode import CsvEncoder
 from .growing import coming_columns, together
 from .identifiers import TableName, quoted, shortened
 from .load import PostgresLoad
@@ -83,7 +82,7 @@ class PostgresDestination:
         self.state_schema = shortened(state_schema)
         self.truncate = truncate
         self.schema_changes = schema_changes
-        self.encoder = encoder or CsvEncoder()
+        self.encoder = encoder
 
     def __repr__(self) -> str:
         return f"PostgresDestination({self.client!r}, schema={self.schema!r})"

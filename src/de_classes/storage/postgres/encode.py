@@ -29,6 +29,15 @@ class CopyEncoder(Protocol):
         """What stands after COPY ... FROM STDIN WITH."""
         ...
 
+    @property
+    def header(self) -> bytes:
+        """What comes before the first row."""
+        ...
+
+    def lines(self, encoded: bytes, rows: int) -> int:
+        """How many lines COPY counts in so many rows when it says where it was."""
+        ...
+
     def encode(self, records: pa.RecordBatch, refuse: Callable[[str], Refuse]) -> bytes:
         """Write a batch's rows; what is written of several batches, one after the other, is one COPY.
 
@@ -46,6 +55,12 @@ class CsvEncoder:
     """Writes CSV: text stands in quotes, always, so that nothing in it means anything; what is empty is NULL."""
 
     options: str = "(FORMAT csv)"
+    header: bytes = b""
+
+    def lines(self, encoded: bytes, rows: int) -> int:
+        """Those within text count as well."""
+        del rows
+        return encoded.count(b"\n")
 
     def encode(self, records: pa.RecordBatch, refuse: Callable[[str], Refuse]) -> bytes:
         """Spell the columns that need it, and let pyarrow write the lines."""

@@ -20,6 +20,8 @@ from de_classes.utils.read_ahead import read_ahead
 from .adopting import adoptable
 from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
+from .encode import CsvEncoder
+from .encode_binary import BinaryEncoder
 from .growing import changes, coming_columns
 from .identifiers import TableName, quoted
 from .placing import place
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from .encode import CopyEncoder
     from .placing import Placing
     from .state import State
+    from .types import PgType
 
 __all__ = ["Staging"]
 
@@ -66,7 +69,8 @@ class Staging:
     epoch: int
     target: TableName
     primary_key: Sequence[str]
-    encoder: CopyEncoder
+    encoder: CopyEncoder | None = None
+    """How rows are written; None: as COPY BINARY if all the columns can be, else as CSV."""
     schema_changes: SchemaChanges = "freeze"
     replaces: bool = False
     """Whether the target's rows will go, so that none of its values is in the way of another type."""
@@ -80,7 +84,7 @@ class Staging:
         """
         reach("postgres.write.before_copy")
         encoding = connection.info.parameter_status("server_encoding") or ""
-        with Rejects(self.encoder, encoding) as rejects:
+        with Rejects(CsvEncoder(), encoding) as rejects:
             passing = _Passing(batches, rejects)
             name, details = f"staged_{uuid.uuid4().hex}", {}
             receipt = Receipt(split_id, 0, 0, None)
@@ -120,10 +124,12 @@ class Staging:
             lossy = [change for change in made if not change.optional]
             refuse_obstacles(connection, str(self.target), self.target, there, lossy)
         _create(connection, TableName(self.state.schema, name), placing, self.target, there)
-        copying = _Copying(placing, self.encoder, schema)
+        encoder = self.encoder or _fitting(first, placing, there)
+        copying = _Copying(placing, encoder, schema)
         columns = column_list(placing.columns)
-        statement = f"COPY {TableName(self.state.schema, name).sql} ({columns}) FROM STDIN WITH {self.encoder.options}"
-        spelled = chain.from_iterable(map(copying.written, chain([first], others)))
+        statement = f"COPY {TableName(self.state.schema, name).sql} ({columns}) FROM STDIN WITH {encoder.options}"
+        rows = chain.from_iterable(map(copying.written, chain([first], others)))
+        spelled = chain([encoder.header] if encoder.header else [], rows)
         with (
             copying.errors(),
             connection.cursor() as cursor,
@@ -158,6 +164,19 @@ class _Passing:
         raise StopIteration
 
 
+def _staged(placing: Placing, there: Table | None) -> Sequence[tuple[PgType, bool]]:
+    """The type that each column is staged in, and whether that is the target's own."""
+    known = {column.name: column.type for column in there.columns} if there is not None else {}
+    found = [(column.type, known.get(column.name) == column.type) for column in placing.columns]
+    return [(type_ if is_known else type_.staged, is_known) for type_, is_known in found]
+
+
+def _fitting(first: pa.RecordBatch, placing: Placing, there: Table | None) -> CopyEncoder:
+    """The fastest way to write columns such as these."""
+    types = [type_.plain for type_, _ in _staged(placing, there)]
+    return BinaryEncoder.fitting(types, placing.checked(first.slice(0, 0), 0)) or CsvEncoder()
+
+
 def _create(
     connection: psycopg.Connection[Any], name: TableName, placing: Placing, target: TableName, there: Table | None
 ) -> None:
@@ -165,12 +184,9 @@ def _create(
 
     Columns that the target lacks, or that it must grow for, are of the types that come.
     """
-    known = {column.name: column.type for column in there.columns} if there is not None else {}
     parts = [
-        quoted(column.name)
-        if known.get(column.name) == column.type
-        else f"NULL::{column.type.staged.ddl('')} AS {quoted(column.name)}"
-        for column in placing.columns
+        quoted(column.name) if known else f"NULL::{type_.ddl('')} AS {quoted(column.name)}"
+        for column, (type_, known) in zip(placing.columns, _staged(placing, there), strict=True)
     ]
     origin = f"FROM {target.sql} " if there is not None else ""
     # What may become the target itself is logged from the start; what is copied into it once more need not be.
@@ -207,12 +223,12 @@ class _Copying:
             encoded = self._encoded(piece.records, piece.first_row)
             if not self.rows:
                 # How lines end is only known after the first one, so the server does not count breaks within that.
-                self.lines -= self._encoded(piece.records.slice(0, 1), 0).count(b"\n") - 1
+                self.lines -= self._lines(piece.records.slice(0, 1), 0) - 1
                 piece.first_line = self.lines
             self._remember(piece)
             self.rows += piece.records.num_rows
             self.size += len(encoded)
-            self.lines += encoded.count(b"\n")
+            self.lines += self.encoder.lines(encoded, piece.records.num_rows)
             yield encoded
 
     def _remember(self, piece: _Slice) -> None:
@@ -221,6 +237,9 @@ class _Copying:
         self.recent_bytes += piece.size
         while self.recent_bytes > _BEHIND_BYTES and len(self.recent) > 1:
             self.recent_bytes -= self.recent.popleft().size
+
+    def _lines(self, records: pa.RecordBatch, first_row: int) -> int:
+        return self.encoder.lines(self._encoded(records, first_row), records.num_rows)
 
     def _encoded(self, records: pa.RecordBatch, first_row: int) -> bytes:
         checked = self.placing.checked(records, first_row)
@@ -255,7 +274,7 @@ class _Copying:
         low, high = 1, piece.records.num_rows
         while low < high:
             middle = (low + high) // 2
-            lines = piece.first_line + self._encoded(piece.records.slice(0, middle), piece.first_row).count(b"\n")
+            lines = piece.first_line + self._lines(piece.records.slice(0, middle), piece.first_row)
             low, high = (low, middle) if lines >= line else (middle + 1, high)
         return piece.first_row + low - 1
 
