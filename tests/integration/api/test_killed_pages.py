@@ -118,4 +118,5 @@ def _rows(dataset: Dataset, *columns: str) -> list[tuple[Any, ...]]:
 def _files(dataset: Dataset) -> list[Any]:
     newest = dataset.log.newest()
     assert newest is not None
-    return [file for commit in dataset.state(newest) for file in (*commit.files, *commit.rejected)]
+    state = dataset.state(newest)
+    return [held.file for some in (state.files, state.rejected) for held in some]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from de_classes.utils.lazy import lazy
 
 if TYPE_CHECKING:
+    from .dataset import Compacted as Compacted
     from .dataset import Dataset as Dataset
     from .dataset import Vacuumed as Vacuumed
     from .destination import DatasetDestination as DatasetDestination
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "Compacted": ".dataset",
         "Dataset": ".dataset",
         "DatasetDestination": ".destination",
         "DatasetLoad": ".load",

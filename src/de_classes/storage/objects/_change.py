@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Mode
-from de_classes.errors import DatasetError, Overtaken
 from de_classes.storage.objects._columns import united
 from de_classes.storage.objects._nullability import relaxed_schema
 from de_classes.storage.objects.log import Commit, Progress
@@ -19,23 +18,7 @@ if TYPE_CHECKING:
     from de_classes.storage.objects.load import DatasetLoad
     from de_classes.storage.objects.log import DataFile
 
-__all__ = ["Change", "refuse_overtaken"]
-
-
-def refuse_overtaken(load: DatasetLoad, newest: Commit | None) -> None:
-    """See that the pipeline has not committed since the load began.
-
-    Raises:
-        Overtaken: it has.
-
-    """
-    known = newest.pipelines.get(load.pipeline) if newest is not None else None
-    if (known.epoch if known is not None else 0) != load.folders.epoch:
-        raise Overtaken(
-            f"pipeline {load.pipeline!r}, {load.dataset.url}",
-            "another run of the pipeline has committed since this one began",
-            "Run it again: it goes on from there. Run one at a time.",
-        )
+__all__ = ["Change", "following"]
 
 
 @dataclass(frozen=True)
@@ -58,13 +41,8 @@ class Change:
 
         """
         load = self.load
-        refuse_overtaken(load, newest)
-        try:
-            load.check_files(self.files, self.rejected)
-        except DatasetError:
-            # Whoever committed since `newest` was read has removed what can never be committed any more: this load's.
-            refuse_overtaken(load, load.dataset.log.newest())
-            raise
+        load.room.refuse_overtaken(newest)
+        load.room.check_files(self.files, self.rejected)
         before = dict(newest.pipelines) if newest is not None else {}
         number = newest.number + 1 if newest is not None else 1
         replaces = load.mode is Mode.REPLACE
@@ -75,7 +53,7 @@ class Change:
             id=load.id,
             pipeline=load.pipeline,
             mode=load.mode,
-            at=datetime.now(UTC),
+            at=following(newest),
             base=number if replaces or newest is None else newest.base,
             rows=rows if replaces or newest is None else newest.rows + rows,
             schema=self._schema(newest),
@@ -83,6 +61,7 @@ class Change:
             files=self.files,
             pipelines=before,
             rejected=self.rejected,
+            lost=() if replaces or newest is None else newest.lost,
         )
 
     def _schema(self, newest: Commit | None) -> pa.Schema | None:
@@ -96,3 +75,9 @@ class Change:
         if coming is None and known is None:
             return declared
         return united([known, coming], self.load.dataset.url, self.load.schema_changes)
+
+
+def following(newest: Commit | None) -> datetime:
+    """The time of the commit after the newest: clocks of machines differ, and times in a log do not go back."""
+    now = datetime.now(UTC)
+    return now if newest is None else max(now, newest.at)

@@ -93,8 +93,14 @@ def sizes_of_files(dataset: Dataset, *folders: str) -> Mapping[str, int]:
 
 def details_of(files: Sequence[DataFile], rejected: Sequence[DataFile]) -> Mapping[str, JsonValue]:
     """The files with rows, and those with rejected records, as a receipt tells of them."""
-    details: dict[str, JsonValue] = {"files": [msgspec.to_builtins(file) for file in files]}
-    return {**details, "rejected": [msgspec.to_builtins(file) for file in rejected]} if rejected else details
+    details: dict[str, JsonValue] = {"files": _told(files)}
+    return {**details, "rejected": _told(rejected)} if rejected else details
+
+
+def _told(files: Sequence[DataFile]) -> list[JsonValue]:
+    # By way of JSON, in which the receipt travels: it has lists and no tuples.
+    told: list[JsonValue] = msgspec.json.decode(msgspec.json.encode(files))
+    return told
 
 
 def files_of(receipt: Receipt, subject: str) -> tuple[tuple[DataFile, ...], tuple[DataFile, ...]]:

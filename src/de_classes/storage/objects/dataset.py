@@ -11,17 +11,19 @@ import pyarrow as pa
 from de_classes.errors import ConfigurationError, DatasetError
 from de_classes.storage.objects._folders import FOLDERS_OF_FILES, Folders
 from de_classes.storage.objects._keys import check_key, check_prefix, join
+from de_classes.storage.objects._state import Piece
 from de_classes.storage.objects.log import CommitLog
 from de_classes.storage.objects.parquet import read_parquet
 from de_classes.utils.quarantine import REJECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from de_classes.storage.objects.log import Commit, DataFile
+    from de_classes.storage.objects._state import State
+    from de_classes.storage.objects.log import Commit
     from de_classes.storage.objects.store import ObjectStore
 
-__all__ = ["Dataset", "Vacuumed"]
+__all__ = ["Compacted", "Dataset", "Vacuumed"]
 
 BATCH_BYTES = 4 << 20
 
@@ -34,6 +36,17 @@ class Vacuumed:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What was rewritten."""
+
+    files: int
+    """How many files there were."""
+    into: int
+    """How many there are instead."""
+    rows: int
+
+
 class Dataset:
     """The dataset in the folder `prefix` of a store.
 
@@ -43,7 +56,8 @@ class Dataset:
 
     What is read is the state of the last commit at that moment, under the columns that it has then: files that were
     written before a column came have nulls there, and those of a column that was narrower give it as it is now.
-    Touches nothing until it is asked.
+    With `as_of`, the number of a commit or a time with a zone, it is the state of that commit, or of the last one by
+    that time, as long as `vacuum` has left its files. Touches nothing until it is asked.
 
     An engine that reads the files of `data/` by itself does not know the log: it sees what was replaced and is not yet
     removed, and must unite columns by name where they have grown. DuckDB does so with
@@ -52,9 +66,10 @@ class Dataset:
     does not come; `rejected` reads them.
     """
 
-    def __init__(self, store: ObjectStore, prefix: str) -> None:
+    def __init__(self, store: ObjectStore, prefix: str, *, as_of: int | datetime | None = None) -> None:
         self.store = store
         self.prefix = check_prefix(prefix)
+        self._as_of = checked_moment(as_of)
         self.log = CommitLog(store, self.prefix)
 
     @property
@@ -62,24 +77,31 @@ class Dataset:
         """Where this is."""
         return f"{self.store.url}/{self.prefix}" if self.prefix else self.store.url
 
-    def state(self, newest: Commit) -> Sequence[Commit]:
-        """The commits that make up the state as of one: from the last that replaced."""
-        return self._with_last(newest.base, newest)
+    def present(self) -> Commit | None:
+        """The commit that is read: the last one, or that of `as_of`; None where there is none."""
+        return self.log.newest() if self._as_of is None else self.log.as_of(self._as_of)
 
-    def since(self, newest: Commit, number: int, commit_id: str) -> Sequence[Commit] | None:
-        """The commits after the one of this number and id; None where that one is no part of the present state."""
-        if (number, commit_id) == (newest.number, newest.id):
+    def state(self, commit: Commit) -> State:
+        """The files of which the dataset consists as of a commit."""
+        return self.log.state(commit)
+
+    def since(self, present: Commit, number: int, commit_id: str) -> Sequence[Piece] | None:
+        """The rows that came after the commit of this number and id; None where that is no part of the present state.
+
+        Rows that were only rewritten since are no new ones.
+        """
+        if (number, commit_id) == (present.number, present.id):
             return []
-        if newest.base <= number < newest.number and self.log.read(number).id == commit_id:
-            return self._with_last(number + 1, newest)
-        return None
+        lost = any(first <= number <= last for first, last in present.lost)
+        if lost or not present.base <= number < present.number or self.log.read(number).id != commit_id:
+            return None
+        return list(self.state(present).since(number))
 
     def batches(self, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
         """The rows of the last commit's state, in batches of about that much memory."""
-        newest = self._there()
-        for commit in self.state(newest):
-            for file in commit.files:
-                yield from self.read(file, _columns(newest), batch_bytes=batch_bytes)
+        commit = self._there()
+        for held in self.state(commit).files:
+            yield from self.read(Piece(held.file), columns_of(commit), batch_bytes=batch_bytes)
 
     def rejected(self, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
         """The records of the last commit's state that do not fit, as `de_classes.utils.quarantine.REJECTED` has them.
@@ -87,15 +109,15 @@ class Dataset:
         They came with the commits that the rows came with, and go with them: a replacement drops the records of all
         pipelines, as it drops the rows of all.
         """
-        for commit in self.state(self._there()):
-            for file in commit.rejected:
-                yield from self.read(file, REJECTED, batch_bytes=batch_bytes)
+        for held in self.state(self._there()).rejected:
+            yield from self.read(Piece(held.file), REJECTED, batch_bytes=batch_bytes)
 
-    def read(self, file: DataFile, schema: pa.Schema, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
-        """The rows of one file, under the schema of its commit or of a later one that it has grown into.
+    def read(self, piece: Piece, schema: pa.Schema, *, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.RecordBatch]:
+        """The rows of a file, under the schema of its commit or of a later one that it has grown into.
 
         Raises DatasetError or CountMismatch if the file is not what the log says.
         """
+        file = piece.file
         return read_parquet(
             self.store,
             join(self.prefix, file.key),
@@ -104,6 +126,7 @@ class Dataset:
             rows=file.rows,
             memory=file.memory,
             columns=file.columns,
+            skip=piece.skip,
             batch_bytes=batch_bytes,
         )
 
@@ -112,17 +135,16 @@ class Dataset:
         return key[len(self.prefix) + 1 :] if self.prefix else key
 
     def vacuum(self, keep_seconds: float = 86_400.0) -> Vacuumed:
-        """Remove files that commits have listed and that replacements dropped so long ago.
+        """Remove files that commits have listed, and that replacements and compactions dropped so long ago.
 
         What the present state consists of stays, and so does what loads that are under way have written. A reader that
-        began before the replacement, and is still at it, fails. Reading as of a commit is possible no more once its
+        began before such a commit, and is still at it, fails. Reading as of a commit is possible no more once its
         files are gone.
         """
         newest = self.log.newest()
         if newest is None:
             return Vacuumed(0, 0)
-        first = self._first_kept(newest, datetime.now(UTC) - timedelta(seconds=keep_seconds))
-        kept = {file.key for commit in self._with_last(first, newest) for file in (*commit.files, *commit.rejected)}
+        kept = self._kept(newest, datetime.now(UTC) - timedelta(seconds=keep_seconds))
         open_folders = [Folders(name, progress.epoch) for name, progress in newest.pipelines.items()]
         known = {folders.owner for folders in open_folders}
         gone = [
@@ -138,15 +160,34 @@ class Dataset:
             self.store.sweep(join(self.prefix, folder))
         return Vacuumed(len(gone), sum(info.size for info in gone))
 
-    def _first_kept(self, newest: Commit, cutoff: datetime) -> int:
-        """The first commit that is part of a state which was the present one at the cutoff or since."""
-        first = newest.base
-        while first > 1 and self.log.read(first).at > cutoff:
-            first = self.log.read(first - 1).base
-        return first
+    def compact(self, target_bytes: int = 256 << 20) -> Compacted:
+        """Rewrite neighbouring small files into files of up to `target_bytes`, in one commit that changes no row.
+
+        Rows keep their order, and who has read up to some commit is given the same rows as ever after it. Loads go on
+        meanwhile: files that one of them drops are left out. What was rewritten stays until `vacuum`.
+
+        Raises:
+            ConfigurationError: the size is none.
+            Overtaken: another compaction has committed since this one began.
+            UnsafeStore: the store ignores conditions.
+
+        """
+        from ._compaction import compacted  # noqa: PLC0415 -- writes by way of a load, which knows datasets
+
+        return compacted(self, target_bytes)
+
+    def _kept(self, newest: Commit, cutoff: datetime) -> set[str]:
+        """The files of each state that was the present one at the cutoff or has been since."""
+        later = [newest]
+        while later[-1].number > 1 and later[-1].at > cutoff:
+            later.append(self.log.read(later[-1].number - 1))
+        state = self.state(later[-1])
+        files = [held.file for held in (*state.files, *state.rejected)]
+        files += [file for commit in later[:-1] for file in (*commit.files, *commit.rejected)]
+        return {file.key for file in files}
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        schema = _columns(self._there())
+        schema = columns_of(self._there())
         reader: Any = pa.RecordBatchReader.from_batches(schema, self.batches())
         return reader.__arrow_c_stream__(requested_schema)
 
@@ -154,16 +195,19 @@ class Dataset:
         return f"Dataset({self.url!r})"
 
     def _there(self) -> Commit:
-        newest = self.log.newest()
-        if newest is None:
-            raise DatasetError(self.url, "there is no dataset here: it has no commits", "Check store, prefix and name.")
-        return newest
+        present = self.present()
+        if present is None:
+            raise DatasetError(self.url, self.absence, "Check store, prefix and name.")
+        return present
 
-    def _with_last(self, first: int, newest: Commit) -> Sequence[Commit]:
-        return [*self.log.between(first, newest.number - 1), newest]
+    @property
+    def absence(self) -> str:
+        """What to say where there is nothing to read."""
+        when = f" as of {self._as_of}" if self._as_of is not None else ""
+        return f"there is no dataset here: it has no commits{when}"
 
 
-def dataset_of(store: ObjectStore, prefix: str, stream: str) -> Dataset:
+def dataset_of(store: ObjectStore, prefix: str, stream: str, as_of: int | datetime | None = None) -> Dataset:
     """The dataset of a stream: the folder of its name."""
     if "/" in stream:
         raise ConfigurationError(
@@ -171,13 +215,18 @@ def dataset_of(store: ObjectStore, prefix: str, stream: str) -> Dataset:
             "a dataset's name cannot have a slash",
             "Rename the stream; folders go into the prefix.",
         )
-    return Dataset(store, join(prefix, check_key(stream)))
+    return Dataset(store, join(prefix, check_key(stream)), as_of=as_of)
 
 
-def listed(commits: Iterable[Commit]) -> Iterator[tuple[Commit, DataFile]]:
-    """The files of commits, in order."""
-    return ((commit, file) for commit in commits for file in commit.files)
+def checked_moment(as_of: int | datetime | None) -> int | datetime | None:
+    """A number of a commit or a time; ConfigurationError if it cannot be one."""
+    if (isinstance(as_of, int) and as_of < 1) or (isinstance(as_of, datetime) and as_of.tzinfo is None):
+        raise ConfigurationError(
+            "as_of", f"{as_of!r} is no commit's number and no time with a zone", "Give 1 or more, or a datetime in UTC."
+        )
+    return as_of
 
 
-def _columns(commit: Commit) -> pa.Schema:
+def columns_of(commit: Commit) -> pa.Schema:
+    """The columns of the dataset with a commit, perhaps none yet."""
     return commit.schema if commit.schema is not None else pa.schema([])

@@ -113,7 +113,7 @@ class DatasetDestination:
             keep_replaced_seconds=self._keep_replaced_seconds,
             schema_changes=self._schema_changes,
         )
-        load.clean_earlier()
+        load.room.clean_earlier()
         yield load
 
     def __repr__(self) -> str:

@@ -3,39 +3,38 @@
 A dataset is a folder::
 
     orders/_commits/00000000000000000001.json      one object per commit, created by a conditional put
+    orders/_commits/checkpoints/*.json             the state as of every 64th commit, so that the log opens fast
     orders/data/3f0c52a1b9de-0000000000/*.parquet  the files that commits list, by pipeline and epoch
     orders/_quarantine/3f0c52a1b9de-0000000000/*   those with the records that do not fit
     orders/_staged/3f0c52a1b9de-0000000001/*.json  what loads that are under way have written completely
 
 The entry with the highest number tells, alone, the position and epoch of every pipeline, the schema, and at which
-number the present state began. The files of the present state are those listed from there on. Each keeps the columns
-that it was written with; where the dataset's have grown since, it is read under the schema of the newest entry.
+number the present state began. The files of the present state are those listed from there on, without those that later
+entries drop or rewrite. Each keeps the columns that it was written with; where the dataset's have grown since, it is
+read under the schema of the newest entry. Times of entries never go back.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime  # noqa: TC003 -- msgspec looks annotations up
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import msgspec
-import pyarrow as pa
-
-from de_classes.contracts import Mode  # noqa: TC001 -- msgspec looks annotations up
-from de_classes.errors import DatasetError, ObjectExists, ObjectNotFound, StoreError
+from de_classes.errors import DatasetError, ObjectExists, ObjectNotFound, StoreError, UnsafeStore
+from de_classes.storage.objects._checkpoints import EVERY, Checkpoints
+from de_classes.storage.objects._commit import COMPACTION, Commit, DataFile, Progress
+from de_classes.storage.objects._entry import decode, decode_schema, encode, encode_schema
 from de_classes.storage.objects._keys import join
+from de_classes.storage.objects._state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
 
-    from de_classes.contracts import JsonValue
     from de_classes.storage.objects.store import ObjectStore
 
 __all__ = [
+    "COMPACTION",
     "Commit",
     "CommitLog",
     "DataFile",
@@ -46,66 +45,9 @@ __all__ = [
     "encode_schema",
 ]
 
-_FORMAT = 1
 _AT_ONCE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A file that a commit adds."""
-
-    key: str
-    """Relative to the dataset's folder."""
-    rows: int
-    bytes: int
-    memory: int
-    """What its rows took in memory when they were written, in bytes."""
-    checksum: str
-    """Of the file's bytes, such as `sha256:…`."""
-    values: str | None = None
-    """A checksum of the values that does not depend on their order, where one was taken."""
-    columns: str | None = None
-    """A checksum of the columns that it was written with, which may be fewer and narrower than its commit's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one pipeline has come with a dataset."""
-
-    position: Mapping[str, JsonValue] | None
-    epoch: int
-    """How many commits it has made."""
-    commit: int
-    """The number of its last one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One entry of the log."""
-
-    number: int
-    id: str
-    """Unlike the number, no two attempts share it: an outcome that is unknown is looked up by it."""
-    pipeline: str
-    mode: Mode
-    at: datetime
-    base: int
-    """The number of the commit at which the present state begins: the last one that replaced, or the first."""
-    rows: int
-    """Rows of the whole dataset with this commit."""
-    schema: pa.Schema | None
-    """The columns of the whole dataset with this commit; a file may have fewer, and narrower ones."""
-    primary_key: tuple[str, ...] = ()
-    files: tuple[DataFile, ...] = ()
-    pipelines: Mapping[str, Progress] = field(default_factory=dict)
-    rejected: tuple[DataFile, ...] = ()
-    """The files of this commit with records that do not fit, as `de_classes.utils.quarantine.REJECTED` has them."""
-
-    @property
-    def rejected_records(self) -> int:
-        """How many records went to quarantine with this commit."""
-        return sum(file.rows for file in self.rejected)
-
+_PAGE = 1000
+"""Entries that a store lists in one answer: who has not seen the end by then looks for a checkpoint."""
 
 Build: TypeAlias = Callable[["Commit | None"], Commit]
 """What the next commit is, given the newest. Raises when there is none any more."""
@@ -117,6 +59,7 @@ class CommitLog:
     def __init__(self, store: ObjectStore, prefix: str) -> None:
         self._store = store
         self._folder = join(prefix, "_commits")
+        self._checkpoints = Checkpoints(store, join(self._folder, "checkpoints"))
         self._seen = 0
 
     @property
@@ -125,18 +68,45 @@ class CommitLog:
         return self._folder
 
     def newest(self) -> Commit | None:
-        """The last commit, None before the first. One listing and one read, however long the log is known to be."""
+        """The last commit, None before the first. A listing or three and one read, however long the log is."""
         # A log only grows, so what this object has seen once need not be listed again.
-        after = self._key(self._seen - 1) if self._seen > 1 else ""
-        numbers = [number for info in self._store.list(self._folder, after=after) if (number := _number(info.key))]
-        if not numbers and after:
-            self._seen = 0  # somebody removed the dataset meanwhile
-            return self.newest()
-        if not numbers:
+        highest = self._highest(self._seen)
+        if not highest and self._seen:
+            there = self._look(self._seen)
+            if there is not None:
+                return there  # the store lists late
+            self._seen, highest = 0, self._highest(0)  # somebody removed the dataset meanwhile
+        if not highest:
             return None
-        newest = self.read(max(numbers))
+        newest = self.read(highest)
         self._seen = newest.number
         return newest
+
+    def as_of(self, moment: int | datetime) -> Commit | None:
+        """The commit of that number, or the last one that was made by that time; None where there is none."""
+        if isinstance(moment, int):
+            return self._look(moment) if moment > 0 else None
+        newest = self.newest()
+        if newest is None:
+            return None
+        low, high = 0, newest.number  # times never go back, so halving finds it
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.read(middle).at <= moment else (low, middle - 1)
+        return self.read(low) if low else None
+
+    def state(self, commit: Commit) -> State:
+        """The files that the dataset consists of as of a commit."""
+        state, first = State(), commit.base
+        if commit.number - first >= EVERY:
+            number = self._checkpoints.last(at_most=commit.number)
+            found = self._checkpoints.read(number) if number >= first else None
+            if found is not None and self.read(number).id == found[0]:
+                state, first = found[1], number + 1
+        if first <= commit.number:
+            for each in (*self.between(first, commit.number - 1), commit):
+                state.add(each)
+        return state
 
     def read(self, number: int) -> Commit:
         """The commit of that number.
@@ -163,11 +133,22 @@ class CommitLog:
         """Add the commit that `build` makes of the newest one; again and again while others come first.
 
         An answer that was lost is looked up: the commit counts if the entry of its number has its id.
+
+        Raises:
+            UnsafeStore: the store said that it had made the entry, and has another one there, or none.
+
         """
+        newest = self.newest()
         while True:
-            commit = build(self.newest())
-            if self._added(commit):
-                return commit
+            commit = build(newest)
+            there = self._added(commit)
+            if there.id == commit.id:
+                break
+            newest = self._from(there)
+        self._seen = commit.number
+        if commit.number % EVERY == 0:
+            self._checkpoints.write(commit, self.state(commit))
+        return commit
 
     def of_epoch(self, pipeline: str, epoch: int) -> Commit | None:
         """The commit with which a pipeline ended an epoch; None if it has not."""
@@ -179,11 +160,12 @@ class CommitLog:
             at = self.read(last.commit - 1)
         return None
 
-    def _added(self, commit: Commit) -> bool:
+    def _added(self, commit: Commit) -> Commit:
+        """What stands under the commit's number, having tried to put it there."""
         try:
             self._store.put(self._key(commit.number), encode(commit), create_only=True)
         except ObjectExists:
-            there: Commit | None = self.read(commit.number)
+            return self.read(commit.number)
         except StoreError:
             try:
                 there = self._look(commit.number)
@@ -191,9 +173,41 @@ class CommitLog:
                 there = None
             if there is None:
                 raise
-        else:
-            return True
-        return there is not None and there.id == commit.id
+            return there
+        self._see_kept(commit)
+        return commit
+
+    def _see_kept(self, commit: Commit) -> None:
+        """Read back what the store says it made: some only pretend."""
+        try:
+            there = self._look(commit.number)
+        except StoreError:
+            return  # it cannot be asked now, and what it said stands
+        if there is None or there.id != commit.id:
+            raise UnsafeStore(
+                self._url(commit.number),
+                "the store said that it had made the commit, and " + ("it is not there" if there is None else _OTHER),
+                "Load into another store; and look at what this one keeps before you go on with it.",
+            )
+
+    def _from(self, there: Commit) -> Commit:
+        """The newest commit, which is `there` or a later one, also where the store lists late."""
+        newest = self.newest()
+        if newest is not None and newest.number >= there.number:
+            return newest
+        while (following := self._look(there.number + 1)) is not None:
+            there = following
+        return there
+
+    def _highest(self, seen: int) -> int:
+        """The highest number that is listed, 0 if there is none; from one on that was seen."""
+        highest = 0
+        after = self._key(seen - 1) if seen > 1 else ""
+        for n, info in enumerate(self._store.list(self._folder, after=after), 1):
+            highest = max(highest, _number(info.key))
+            if n == _PAGE and (last := self._checkpoints.last()) > highest:
+                return max(last, self._highest(last))
+        return highest
 
     def _look(self, number: int) -> Commit | None:
         try:
@@ -212,127 +226,7 @@ class CommitLog:
         return f"{self._store.url}/{self._key(number)}"
 
 
-def encode_schema(schema: pa.Schema | None) -> str | None:
-    """A schema with all its metadata as text: base64 of Arrow's IPC form."""
-    return None if schema is None else base64.b64encode(schema.serialize()).decode()
-
-
-def decode_schema(text: str | None) -> pa.Schema | None:
-    """The schema of `encode_schema`. Raises ValueError if it is not one."""
-    if text is None:
-        return None
-    try:
-        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text, validate=True)))
-    except (pa.ArrowException, OSError, EOFError, binascii.Error) as error:
-        raise ValueError("`schema` is no Arrow schema") from error
-
-
-class _Progress(msgspec.Struct, frozen=True):
-    position: dict[str, Any] | None
-    epoch: int
-    commit: int
-
-
-class _File(msgspec.Struct, frozen=True, omit_defaults=True):
-    key: str
-    rows: int
-    bytes: int
-    memory: int
-    checksum: str
-    values: str | None = None
-    columns: str | None = None
-
-
-class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    format: int
-    number: int
-    id: str
-    pipeline: str
-    mode: Mode
-    at: datetime
-    base: int
-    rows: int
-    # Fields named `schema` would hide a name of msgspec's.
-    schema_: str | None = msgspec.field(name="schema")
-    primary_key: tuple[str, ...]
-    files: tuple[_File, ...]
-    pipelines: dict[str, _Progress]
-    rejected: tuple[_File, ...] = ()
-
-
-def encode(commit: Commit) -> bytes:
-    """The commit as JSON."""
-    return msgspec.json.encode(
-        _Entry(
-            format=_FORMAT,
-            number=commit.number,
-            id=commit.id,
-            pipeline=commit.pipeline,
-            mode=commit.mode,
-            at=commit.at.astimezone(UTC),
-            base=commit.base,
-            rows=commit.rows,
-            schema_=encode_schema(commit.schema),
-            primary_key=commit.primary_key,
-            files=tuple(map(_entry_of, commit.files)),
-            pipelines={
-                name: _Progress(dict(p.position) if p.position is not None else None, p.epoch, p.commit)
-                for name, p in commit.pipelines.items()
-            },
-            rejected=tuple(map(_entry_of, commit.rejected)),
-        )
-    )
-
-
-def decode(data: bytes, where: str) -> Commit:
-    """The commit that `data` tells of; `where` names the object in errors.
-
-    Raises:
-        DatasetError: it is not what `encode` gives, or was written by a later version of this package.
-
-    """
-    try:
-        entry = msgspec.json.decode(data, type=_Entry)
-        schema = decode_schema(entry.schema_)
-        _check(entry)
-    except ValueError as error:
-        raise DatasetError(where, f"it is no commit: {error}", "Restore the object as it was written.") from error
-    return Commit(
-        number=entry.number,
-        id=entry.id,
-        pipeline=entry.pipeline,
-        mode=entry.mode,
-        at=entry.at,
-        base=entry.base,
-        rows=entry.rows,
-        schema=schema,
-        primary_key=entry.primary_key,
-        files=tuple(map(_file_of, entry.files)),
-        pipelines={name: Progress(p.position, p.epoch, p.commit) for name, p in entry.pipelines.items()},
-        rejected=tuple(map(_file_of, entry.rejected)),
-    )
-
-
-def _entry_of(file: DataFile) -> _File:
-    return _File(file.key, file.rows, file.bytes, file.memory, file.checksum, file.values, file.columns)
-
-
-def _file_of(entry: _File) -> DataFile:
-    return DataFile(entry.key, entry.rows, entry.bytes, entry.memory, entry.checksum, entry.values, entry.columns)
-
-
-def _check(entry: _Entry) -> None:
-    if entry.format > _FORMAT:
-        raise ValueError(f"its format {entry.format} is of a later version; update de-classes")
-    if not 1 <= entry.base <= entry.number or not entry.id or entry.at.tzinfo is None:
-        raise ValueError("its number, base, id or time cannot be")
-    if any(
-        min(f.rows, f.bytes, f.memory) < 0 or f.key.startswith("/") or ".." in f.key.split("/")
-        for f in (*entry.files, *entry.rejected)
-    ):
-        raise ValueError("a file in it cannot be")
-    if any(p.epoch < 1 or not 1 <= p.commit <= entry.number for p in entry.pipelines.values()):
-        raise ValueError("a pipeline in it cannot be")
+_OTHER = "another one stands in its place, as if it ignored If-None-Match"
 
 
 def _number(key: str) -> int:

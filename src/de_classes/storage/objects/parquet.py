@@ -107,8 +107,11 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
     memory: int,
     batch_bytes: int,
     columns: str | None = None,
+    skip: int = 0,
 ) -> Iterator[pa.RecordBatch]:
     """Read a file in batches of about `batch_bytes`, with the columns, order and metadata of `schema`.
+
+    Its first `skip` rows are left out, and row groups of such rows alone are not fetched.
 
     The file may have been written before the columns grew: those that it lacks are null, narrower ones get wider. That
     it lacks none that was written is seen by the checksum `columns`.
@@ -119,7 +122,7 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
         CountMismatch: it does not have `rows` rows.
 
     """
-    read = 0
+    passed = 0
     with _readable(store, key), store.open_reader(key, size=size) as raw:
         metadata = pq.read_metadata(raw)
         _count(store, key, "its footer counts", metadata.num_rows, rows)
@@ -131,11 +134,17 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
             )
         file = _opened(raw, metadata, 4 * batch_bytes)
         for group in range(metadata.num_row_groups):
-            step = _rows_per_batch(metadata.row_group(group), memory / max(rows, 1), batch_bytes)
+            about = metadata.row_group(group)
+            if passed + about.num_rows <= skip:
+                passed += about.num_rows
+                continue
+            step = _rows_per_batch(about, memory / max(rows, 1), batch_bytes)
             for batch in file.iter_batches(step, row_groups=[group]):
-                read += batch.num_rows
-                yield as_asked(batch, schema, f"{store.url}/{key}")
-    _count(store, key, "it gave", read, rows)
+                wanted = batch.slice(min(max(skip - passed, 0), batch.num_rows))
+                passed += batch.num_rows
+                if wanted.num_rows or not skip:
+                    yield as_asked(wanted, schema, f"{store.url}/{key}")
+    _count(store, key, "it gave", passed, rows)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:

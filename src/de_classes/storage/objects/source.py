@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ConfigurationError, DatasetError
 from de_classes.storage.objects._keys import check_prefix, join
-from de_classes.storage.objects.dataset import BATCH_BYTES, Dataset, dataset_of, listed
+from de_classes.storage.objects.dataset import BATCH_BYTES, Dataset, checked_moment, columns_of, dataset_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
 
     from de_classes.contracts import Position, Split
-    from de_classes.storage.objects.log import Commit, DataFile
+    from de_classes.storage.objects._state import Piece
     from de_classes.storage.objects.store import ObjectStore
 
 __all__ = ["DatasetSource", "DatasetSplit"]
@@ -41,50 +42,56 @@ class DatasetSource:
         prefix: the folder of the datasets' folders.
         split_bytes: small files are read together, up to this many bytes of Parquet.
         batch_bytes: about how much memory a batch takes.
+        as_of: read the datasets as they were with the commit of this number, or at this time.
 
     """
 
     def __init__(
-        self, store: ObjectStore, prefix: str = "", *, split_bytes: int = 64 << 20, batch_bytes: int = BATCH_BYTES
+        self,
+        store: ObjectStore,
+        prefix: str = "",
+        *,
+        split_bytes: int = 64 << 20,
+        batch_bytes: int = BATCH_BYTES,
+        as_of: int | datetime | None = None,
     ) -> None:
         if min(split_bytes, batch_bytes) <= 0:
             raise ConfigurationError(f"datasets in {store.url}", "sizes must be more than 0", "Give bytes.")
         self._store, self._prefix = store, check_prefix(prefix)
         self._split_bytes, self._batch_bytes = split_bytes, batch_bytes
+        self._as_of = checked_moment(as_of)
 
     def streams(self) -> Sequence[Stream]:
         """The datasets that have a commit, by name."""
         found = []
         for folder in self._store.folders(self._prefix):
             name = folder.rpartition("/")[2]
-            newest = Dataset(self._store, folder).log.newest()
-            if newest is not None:
-                found.append(Stream(name, newest.primary_key, newest.schema))
+            present = Dataset(self._store, folder, as_of=self._as_of).present()
+            if present is not None:
+                found.append(Stream(name, present.primary_key, present.schema))
         return found
 
     @contextmanager
     def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
-        """Plan the files that were committed after `since`, or all of the present state.
+        """Plan the rows that were committed after `since`, or all of the present state.
 
         Raises:
             DatasetError: there is no such dataset, or its log is damaged.
 
         """
-        dataset = dataset_of(self._store, self._prefix, stream.name)
-        newest = dataset.log.newest()
-        if newest is None:
-            raise DatasetError(
-                dataset.url, "there is no dataset here: it has no commits", f"There are: {self._names()}."
-            )
-        later = None if since is None else dataset.since(newest, *_taken(since, dataset.url))
-        commits = dataset.state(newest) if later is None else later
-        schema = newest.schema if newest.schema is not None else pa.schema([])
+        dataset = dataset_of(self._store, self._prefix, stream.name, self._as_of)
+        present = dataset.present()
+        if present is None:
+            raise DatasetError(dataset.url, dataset.absence, f"There are: {self._names()}.")
+        later = None if since is None else dataset.since(present, *_taken(since, dataset.url))
+        pieces = dataset.state(present).since(0) if later is None else later
+        schema = columns_of(present)
         splits: list[Split] = [
-            DatasetSplit(dataset, tuple(file for _, file in files), schema, self._batch_bytes, _named(files, schema))
-            for files in _grouped(listed(commits), self._split_bytes)
+            DatasetSplit(dataset, tuple(some), schema, self._batch_bytes, _named(some, schema))
+            for some in _grouped(pieces, self._split_bytes)
         ]
         anew = since is not None and later is None
-        yield Plan(splits, {"commit": newest.number, "id": newest.id}, anew=anew)
+        yield Plan(splits, {"commit": present.number, "id": present.id}, anew=anew)
 
     def _names(self) -> str:
         names = [folder.rpartition("/")[2] for folder in self._store.folders(self._prefix)]
@@ -96,39 +103,36 @@ class DatasetSplit:
     """Some files of a dataset."""
 
     dataset: Dataset
-    files: tuple[DataFile, ...]
+    pieces: tuple[Piece, ...]
     schema: pa.Schema
     batch_bytes: int
     id: str
-    """Names the files by their commits' ids and their own keys, and the columns where these have grown since."""
+    """Names the files by their keys, which no two share, and the columns."""
 
     def read(self) -> Iterator[Batch]:
         """The rows of the files, in order."""
-        for file in self.files:
-            for records in self.dataset.read(file, self.schema, batch_bytes=self.batch_bytes):
+        for piece in self.pieces:
+            for records in self.dataset.read(piece, self.schema, batch_bytes=self.batch_bytes):
                 yield Batch(records)
 
 
-def _grouped(files: Iterable[tuple[Commit, DataFile]], most: int) -> Iterator[Sequence[tuple[Commit, DataFile]]]:
+def _grouped(pieces: Iterable[Piece], most: int) -> Iterator[Sequence[Piece]]:
     """Cut into runs of at most `most` bytes. From one beginning, all runs but the last stay the same."""
-    group: list[tuple[Commit, DataFile]] = []
+    group: list[Piece] = []
     size = 0
-    for commit, file in files:
-        if group and size + file.bytes > most:
+    for piece in pieces:
+        if group and size + piece.file.bytes > most:
             yield group
             group, size = [], 0
-        group.append((commit, file))
-        size += file.bytes
+        group.append(piece)
+        size += piece.file.bytes
     if group:
         yield group
 
 
-def _named(files: Sequence[tuple[Commit, DataFile]], schema: pa.Schema) -> str:
-    content = "\n".join(f"{commit.id} {file.key}" for commit, file in files)
-    last = files[-1][0].schema
-    if last is None or _types(last) != _types(schema):
-        content += f"\n{_types(schema)}"
-    return f"commit-{files[0][0].number}-{hashlib.sha256(content.encode()).hexdigest()[:20]}"
+def _named(pieces: Sequence[Piece], schema: pa.Schema) -> str:
+    content = [f"{piece.file.key} {piece.skip}" for piece in pieces]
+    return f"files-{hashlib.sha256(repr([content, _types(schema)]).encode()).hexdigest()[:20]}"
 
 
 def _types(schema: pa.Schema) -> list[tuple[str, str]]:

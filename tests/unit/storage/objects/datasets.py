@@ -423,7 +423,7 @@ def all_files(store: ObjectStore) -> list[str]:
     dataset = Dataset(store, "lake/orders")
     newest = dataset.log.newest()
     assert newest is not None
-    return [file.key for entry in dataset.state(newest) for file in entry.files]
+    return [held.file.key for held in dataset.state(newest).files]
 
 
 def files_of(receipt: Receipt) -> list[str]:

@@ -116,16 +116,9 @@ class GrowingBehaviour:
         loaded(evolving, pa.record_batch({"id": pa.array([1], pa.int8())}))
         loaded(evolving, pa.record_batch({"id": pa.array([2], pa.int8()), "note": ["gift"]}))
         loaded(evolving, pa.record_batch({"id": [2**40], "more": [True]}))
-        dataset = Dataset(store, "lake/orders")
-        then = dataset.log.read(2)
+        then = pa.table(Dataset(store, "lake/orders", as_of=2))
         assert then.schema == pa.schema([("id", pa.int8()), ("note", pa.string())])
-        assert [
-            row
-            for commit in dataset.state(then)
-            for file in commit.files
-            for batch in dataset.read(file, then.schema)
-            for row in batch.to_pylist()
-        ] == [{"id": 1, "note": None}, {"id": 2, "note": "gift"}]
+        assert then.to_pylist() == [{"id": 1, "note": None}, {"id": 2, "note": "gift"}]
 
     def test_pipelines_that_grow_a_dataset_at_once_both_do(
         self, store: ObjectStore, evolving: DatasetDestination
