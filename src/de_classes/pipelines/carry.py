@@ -40,6 +40,8 @@ class Outlet:
     split_id: str
     transforms: Sequence[Transform]
     load: Load
+    deletes: bool = False
+    """Whether the load is told which keys are alive, to delete the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def kept(split: Split) -> Iterator[Kept]:
 
 
 def _size(batch: Batch) -> int:
-    return batch.records.nbytes + (batch.rejected.nbytes if batch.rejected is not None else 0)
+    return sum(part.nbytes for part in (batch.records, batch.rejected, batch.alive) if part is not None)
 
 
 def _pieces(batches: Iterator[Batch], *, grows: bool) -> Iterator[Iterator[Batch]]:
@@ -205,6 +207,7 @@ class _Writing:
     watch: Watch
     rows: int = 0
     rejected: int = 0
+    alive: int | None = None
 
     def written(self, batches: Iterator[Batch]) -> tuple[Receipt, ...]:
         """Write all of them."""
@@ -226,9 +229,12 @@ class _Writing:
             records = apply(self.outlet.transforms, batch.records) if batch.records.num_columns else batch.records
             self.rows += records.num_rows
             self.rejected += _rejected(batch)
+            alive = batch.alive if self.outlet.deletes else None
+            if alive is not None:
+                self.alive = (self.alive or 0) + alive.num_rows
             self.watch.progressed(self.number, records.num_rows)
-            if records.num_rows or _rejected(batch):
-                yield Batch(records, batch.position, batch.rejected)
+            if records.num_rows or _rejected(batch) or alive is not None:
+                yield Batch(records, batch.position, batch.rejected, alive)
 
     def _check(self, receipts: Sequence[Receipt]) -> None:
         """See that the destination has all that was handed to it."""
@@ -241,6 +247,13 @@ class _Writing:
                 f"split {self.split.id!r}",
                 f"{self.rejected} records do not fit, and the destination keeps {rejected} of them in quarantine",
                 "Load into a destination that has a quarantine, or let such records fail the run.",
+            )
+        told = [receipt.alive for receipt in receipts if receipt.alive is not None]
+        if (sum(told) if told else None) != self.alive:
+            raise CountMismatch(
+                f"split {self.split.id!r}",
+                f"{self.alive} keys of existing rows were handed to the destination, which has {sum(told)}",
+                "Load into a destination that deletes by key, or do not ask for deletes.",
             )
 
 

@@ -121,6 +121,11 @@ class Passage:
         """Take one plan to its commit; whether that was the end of the stream."""
         self._refuse_to_repeat(plan)
         self._refuse_one_id_twice(plan)
+        deletes = plan.alive and self.runner.mode in {Mode.MERGE, Mode.HISTORY}
+        for line in self.lines:
+            line.deletes = deletes
+            if deletes:
+                line.refuse_other_key(self.stream)
         if not self.started:
             self.started = True
             for line in self.lines:
@@ -134,6 +139,12 @@ class Passage:
     def _refuse_to_repeat(self, plan: Plan) -> None:
         """Refuse rows that were loaded before and would stay beside the ones that come now."""
         subject = f"stream {self.stream.name!r}"
+        if plan.alive and self.runner.mode is Mode.APPEND:
+            raise ConfigurationError(
+                subject,
+                "its source tells which rows exist, for others to be deleted, and appending deletes none",
+                "Use mode='merge' with a primary key, or do not ask the source for deletes.",
+            )
         if self.position is None:
             return
         if plan.anew:
@@ -240,6 +251,7 @@ class Line:
         self.told = told
         self.load: Load
         self.report: StreamReport
+        self.deletes = False
         self._transforms = target.transforms
         self._way = ""
         self._rows = self._bytes = self._rejected = self._commits = 0
@@ -247,7 +259,7 @@ class Line:
     @property
     def sink(self) -> Sink:
         """Where splits are carried to."""
-        return Sink(self._transforms, self.load, self.told)
+        return Sink(self._transforms, self.load, self.told, self.deletes)
 
     def prepare(self, stream: Stream) -> None:
         """Find out what the transforms make of the stream's columns, where these are known beforehand."""
@@ -257,6 +269,20 @@ class Line:
         from de_classes.utils.schemas import without_rows  # noqa: PLC0415 -- where there is a schema, Arrow is loaded
 
         self.into = replace(self.into, schema=apply(self._transforms, without_rows(stream.schema)).schema)
+
+    def refuse_other_key(self, stream: Stream) -> None:
+        """See that the keys which exist at the source are those of the rows that arrive.
+
+        That transforms leave the values of a key as they are cannot be seen; a key that they change is deleted.
+        """
+        before, after = (_key_types(one) for one in (replace(stream, primary_key=self.into.primary_key), self.into))
+        if self.into.primary_key != stream.primary_key or before != after:
+            raise ConfigurationError(
+                f"stream {self.into.name!r}",
+                f"its rows arrive with another key than {', '.join(stream.primary_key) or 'none'}, by which deletes are"
+                " found at the source",
+                "Leave the columns of the key as they are, or do not ask the source for deletes.",
+            )
 
     def id_of(self, split: Split) -> str:
         """Under which the split is written: what is written follows from the transforms as well."""
@@ -286,6 +312,13 @@ class Line:
         )
         self.report = done
         self.told.of(StreamFinished, position=position, rows=done.rows, bytes=done.bytes, seconds=done.seconds)
+
+
+def _key_types(stream: Stream) -> list[str] | None:
+    """The types of the key's columns, where they are known."""
+    schema = stream.schema
+    known = schema is not None and all(key in schema.names for key in stream.primary_key)
+    return [str(schema.field(key).type) for key in stream.primary_key] if schema is not None and known else None
 
 
 _COUNTS = ("rows", "bytes", "rejected")

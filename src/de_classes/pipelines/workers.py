@@ -60,6 +60,8 @@ class Sink:
     transforms: Sequence[Transform]
     load: Load
     told: Telling
+    deletes: bool = False
+    """Whether the load is told which keys are alive."""
 
 
 Ids: TypeAlias = "Mapping[int, str]"
@@ -99,7 +101,10 @@ class SplitWorkers:
                 yield from self._finished()
 
     def _submit(self, split: Split, ids: Ids, way: Way) -> None:
-        outlets = [Outlet(ids[n], self._sinks[n].transforms, self._sinks[n].load) for n in ids]
+        outlets = [
+            Outlet(split_id, sink.transforms, sink.load, sink.deletes)
+            for split_id, sink in ((ids[n], self._sinks[n]) for n in ids)
+        ]
         for n, split_id in ids.items():
             self._sinks[n].told.of(SplitStarted, split_id=split_id)
         self._running[self._executor.submit(carry, split, outlets, way, self._watch(ids))] = ids

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from de_classes.contracts import Batch, Mode, Plan, Receipt, Stream
 from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch, ValueNotHeld
+from de_classes.utils.deletes import refuse_too_many
 from de_classes.utils.quarantine import REJECTED
 from de_classes.utils.schemas import fitted, united, without_rows
 
@@ -113,6 +114,7 @@ class _Piece:
     receipt: Receipt
     records: Sequence[pa.RecordBatch]
     rejected: Sequence[pa.RecordBatch]
+    alive: Sequence[pa.RecordBatch] = ()
 
 
 _destinations: dict[str, MemoryDestination] = {}
@@ -121,12 +123,14 @@ _destinations: dict[str, MemoryDestination] = {}
 class MemoryDestination:
     """Keeps what is loaded in memory, with every promise of the contract.
 
-    With `schema_changes="evolve"` its tables grow with what comes; otherwise other columns are refused. A pickle of it
-    is good in its own process only.
+    With `schema_changes="evolve"` its tables grow with what comes; otherwise other columns are refused. A merge that is
+    told which keys are alive deletes the other rows, `max_deleted_share` of them at most. A pickle of it is good in its
+    own process only.
     """
 
-    def __init__(self, *, schema_changes: SchemaChanges = "freeze") -> None:
+    def __init__(self, *, schema_changes: SchemaChanges = "freeze", max_deleted_share: float = 0.5) -> None:
         self._evolves = schema_changes == "evolve"
+        self._max_deleted_share = max_deleted_share
         self._token = uuid.uuid4().hex
         self._targets: dict[str, _Target] = {}
         self._lock = threading.Lock()
@@ -201,12 +205,23 @@ class MemoryDestination:
         for piece in pieces:
             if piece.records:
                 table = _added(table, pa.Table.from_batches(piece.records), load, evolves=self._evolves)
-        return shown.slice(0, 0) if table is None and shown is not None else table
+        table = shown.slice(0, 0) if table is None and shown is not None else table
+        if table is None or not any(piece.receipt.alive is not None for piece in pieces):
+            return table
+        return self._living(table, [key for piece in pieces for key in piece.alive], load)
+
+    def _living(self, table: pa.Table, alive: Sequence[pa.RecordBatch], load: MemoryLoad) -> pa.Table:
+        """The rows whose keys are among those that exist."""
+        names = load.stream.primary_key
+        keys = {tuple(row[name] for name in names) for batch in alive for row in batch.to_pylist()}
+        kept = [row for row in table.to_pylist() if tuple(row[name] for name in names) in keys]
+        refuse_too_many(load.stream.name, table.num_rows - len(kept), table.num_rows, self._max_deleted_share)
+        return pa.Table.from_pylist(kept, schema=table.schema)
 
 
 def _checked(piece: _Piece, receipt: Receipt) -> _Piece:
-    counted = [sum(batch.num_rows for batch in batches) for batches in (piece.records, piece.rejected)]
-    if counted != [receipt.rows, receipt.rejected]:
+    counted = [sum(batch.num_rows for batch in batches) for batches in (piece.records, piece.rejected, piece.alive)]
+    if counted != [receipt.rows, receipt.rejected, receipt.alive or 0]:
         raise CountMismatch(
             f"split {receipt.split_id!r}", f"{receipt.rows} rows and {receipt.rejected} rejected ones were promised"
         )
@@ -266,12 +281,14 @@ class MemoryLoad:
         """Keep the batches aside."""
         kept: list[pa.RecordBatch] = []
         rejected: list[pa.RecordBatch] = []
+        alive: list[pa.RecordBatch] | None = None
         receipt = Receipt(split_id, 0, 0, None, details={"name": uuid.uuid4().hex})
         for batch in batches:
             if kept and kept[0].schema != batch.records.schema:
                 raise SchemaMismatch(f"split {split_id!r}", "its batches differ in their schemas")
             kept += [batch.records] if batch.records.num_columns else []
             rejected += [batch.rejected] if batch.rejected is not None else []
+            alive = alive if batch.alive is None else [*(alive or []), batch.alive]
             receipt = replace(
                 receipt,
                 rows=receipt.rows + batch.records.num_rows,
@@ -279,8 +296,9 @@ class MemoryLoad:
                 schema=kept[0].schema if kept else None,
                 position=batch.position or receipt.position,
                 rejected=sum(each.num_rows for each in rejected),
+                alive=None if alive is None else sum(each.num_rows for each in alive),
             )
-        piece = _Piece(self.pipeline, self.epoch, receipt, kept, rejected)
+        piece = _Piece(self.pipeline, self.epoch, receipt, kept, rejected, alive or [])
         self.destination._stage(self, piece)  # noqa: SLF001 -- the two are one thing
         return receipt
 

@@ -40,6 +40,7 @@ class TestResumableMemorySource(SourceContract):
 
 class TestMemoryDestination(DestinationContract):
     crosses_processes = False
+    deletes = True
 
     @pytest.fixture
     def destination(self) -> MemoryDestination:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from de_classes.contracts import Mode
 from de_classes.errors import ConfigurationError
+from de_classes.utils.deletes import check_share
 from de_classes.utils.quarantine import quarantine_of
 
 from ._errors import postgres_errors
@@ -58,6 +59,10 @@ class PostgresDestination:
     which waits for those who use it (`PostgresClient.lock_timeout_seconds`); where PostgreSQL writes it anew, a
     transaction that began earlier and reads later sees no rows.
 
+    A merge of a source that tells which keys are alive deletes the table's other rows, whoever put them there; with
+    `mark_deleted` it sets that column (a timestamptz, added if it is missing) to the moment of the commit instead, and
+    back to NULL when the row is there again. More than `max_deleted_share` of the rows do not go unasked.
+
     Rejected records go to the table `quarantine` names; those of a pipeline are dropped when it replaces the stream.
     """
 
@@ -69,6 +74,8 @@ class PostgresDestination:
         state_schema: str = "de_classes",
         truncate: bool = False,
         schema_changes: SchemaChanges = "freeze",
+        max_deleted_share: float = 0.5,
+        mark_deleted: str | None = None,
         encoder: CopyEncoder | None = None,
     ) -> None:
         for name in (schema, state_schema):
@@ -81,7 +88,12 @@ class PostgresDestination:
         self.schema = schema
         self.state_schema = shortened(state_schema)
         self.truncate = truncate
+        check_share("PostgresDestination", max_deleted_share)
+        if mark_deleted is not None:
+            quoted(mark_deleted)
         self.schema_changes = schema_changes
+        self.max_deleted_share = max_deleted_share
+        self.mark_deleted = mark_deleted
         self.encoder = encoder
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from ._errors import postgres_errors
 from .adopting import adopt
 from .altering import create, grow, lock
 from .catalogue import table_in_catalogue
+from .deleting import Deletes
 from .growing import coming_columns
 from .identifiers import shortened
 from .moving import Move, check_merge_key
@@ -134,6 +135,8 @@ class PostgresLoad:
         reach("postgres.commit.before_move")
         if table is not None:
             self._move_rows(connection, pieces, table, made, adopted)
+            if self.mode is Mode.MERGE:
+                self._delete(connection, receipts)
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
         if self.mode is Mode.REPLACE:
             quarantine.empty(connection)
@@ -205,6 +208,12 @@ class PostgresLoad:
         for piece in pieces:
             if piece is not adopted:
                 move.run(connection, piece, table)
+
+    def _delete(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
+        """Delete or mark what is gone at the source, where the pieces tell what is alive."""
+        to = self.destination
+        deletes = Deletes(self.target, self.state.schema, self.primary_key, to.max_deleted_share, to.mark_deleted)
+        deletes.apply(connection, receipts)
 
     def _refuse_other_columns(self, pieces: Sequence[Receipt]) -> None:
         """See that all pieces have the same columns: one that lacks some would get NULL in them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,11 @@ from .arrow_values import pc
 from .catalogue import column_list, table_in_catalogue
 from .creating import only_one
 from .identifiers import TableName, quoted
+from .spool import Spool
 from .types import columns_of_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
-    from typing import Self
 
     import psycopg
 
@@ -32,37 +30,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Quarantine", "Rejects"]
 
-_MEMORY_BYTES = 4 * 2**20
-"""How much of a split's rejected records is kept in memory before they go to a file."""
-
-_CHUNK_BYTES = 2**18
-
 _COLUMNS = columns_of_schema("quarantine", REJECTED)
 _TYPES = ", ".join(f"{quoted(c.name)} {c.type.ddl('')}{'' if c.nullable else ' NOT NULL'}" for c in _COLUMNS)
 _NAMES = column_list(_COLUMNS)
 
 
-class Rejects:
-    """The rejected records of a split on their way, spelled for COPY.
-
-    They wait, in memory or in a file without a name, until the split's rows are copied: a connection does one COPY at
-    a time, and both belong to one transaction.
-    """
+class Rejects(Spool):
+    """The rejected records of a split on their way, spelled for COPY, until the split's rows are copied."""
 
     def __init__(self, encoder: CopyEncoder, server_encoding: str) -> None:
+        super().__init__()
         self.rows = 0
-        self.size = 0
         self._encoder = encoder
         self._all_characters = server_encoding in {"UTF8", "SQL_ASCII"}
-        self._spool = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 -- closed by __exit__
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._spool.close()
 
     def add(self, records: pa.RecordBatch) -> None:
         r"""Take records as REJECTED has them.
@@ -71,19 +51,13 @@ class Rejects:
         are no UTF-8 as `\xff`, and in a database of another encoding what is outside of ASCII as `\u017c`.
         """
         arrays = [self._storable(records.column(field.name)) for field in REJECTED]
-        encoded = self._encoder.encode(pa.RecordBatch.from_arrays(arrays, REJECTED.names), _refuse)
-        self._spool.write(encoded)
+        self.write(self._encoder.encode(pa.RecordBatch.from_arrays(arrays, REJECTED.names), _refuse))
         self.rows += records.num_rows
-        self.size += len(encoded)
 
-    def copy(self, connection: psycopg.Connection[Any], name: TableName) -> None:
+    def stage(self, connection: psycopg.Connection[Any], name: TableName) -> None:
         """Make a staging table of them."""
         connection.execute(f"CREATE UNLOGGED TABLE {name.sql} ({_TYPES})".encode())
-        self._spool.seek(0)
-        statement = f"COPY {name.sql} ({_NAMES}) FROM STDIN WITH {self._encoder.options}"
-        with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-            while chunk := self._spool.read(_CHUNK_BYTES):
-                copy.write(chunk)
+        self.copy(connection, f"COPY {name.sql} ({_NAMES}) FROM STDIN WITH {self._encoder.options}")
 
     def _storable(self, array: Array) -> Array:
         if not pa.types.is_string(array.type):

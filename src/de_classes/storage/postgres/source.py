@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from de_classes.contracts import Plan
-from de_classes.errors import ConfigurationError, PlanLost, PostgresError, TableNotFound, UnknownType
+from de_classes.errors import ConfigurationError, PostgresError, TableNotFound, UnknownType
 
 from ._errors import postgres_errors
 from ._slots import Slots
@@ -17,7 +17,8 @@ from .client import PostgresClient
 from .copy_binary import CopyBinaryReader
 from .described import Described, Snapshot
 from .pieces import Piece, leaves_below, pieces_of
-from .read import AdbcReader, Selection
+from .read import AdbcReader
+from .splitting import PostgresSplit, Splitting
 from .types import Unheld, as_read, refuse_unknown
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from de_classes.configs.secrets import Secret
-    from de_classes.contracts import Batch, Position, Stream
+    from de_classes.contracts import Position, Stream
 
     from .identifiers import TableName
     from .pieces import Cut
@@ -37,50 +38,11 @@ __all__ = ["PostgresSource", "PostgresSplit", "Strategy"]
 
 Strategy: TypeAlias = Literal["adbc", "copy_binary"]
 
-_NO_SNAPSHOT = {"22023", "42704"}
-"""How SET TRANSACTION SNAPSHOT says that there is none of that name, before PostgreSQL 17 and since."""
-_NOT_RUNNING = "55000"
-"""How it says that the transaction which exported it has ended just now."""
-
+_CHECK = "Check the name, its capitals and its schema, and that the user may see it."
 _MOST_LOOKS = 5
 _LEAST_CONNECTIONS = 2
 
 _READERS: Mapping[str, QueryReader] = {"adbc": AdbcReader(), "copy_binary": CopyBinaryReader()}
-
-
-@dataclass(frozen=True)
-class PostgresSplit:
-    """A range of a table's pages, or the whole of something, under the snapshot that its plan keeps open."""
-
-    id: str
-    client: PostgresClient
-    selection: Selection
-    reader: QueryReader
-    slots: Slots
-
-    def read(self) -> Iterator[Batch]:
-        """Read it over a connection of its own; a batch at least, perhaps without rows.
-
-        Raises:
-            PlanLost: the snapshot is gone, with the session that its plan kept open.
-
-        """
-        with self.slots:
-            batches = self.reader.read(self.client, self.selection)
-            try:
-                yield next(batches)
-            except PostgresError as error:
-                if self._is_gone(error):
-                    fact = f"the snapshot that it is read under is gone: {error.fact}"
-                    raise PlanLost(self.selection.subject, fact, "Plan again, as a pipeline does by itself.") from error
-                raise
-            yield from batches
-
-    def _is_gone(self, error: PostgresError) -> bool:
-        snapshot = self.selection.snapshot
-        return snapshot is not None and (
-            error.sqlstate == _NOT_RUNNING or (error.sqlstate in _NO_SNAPSHOT and snapshot in error.fact)
-        )
 
 
 class PostgresSource:
@@ -96,6 +58,9 @@ class PostgresSource:
     replaces or merges with it; it may append once. Streams named in `changes` are read anew only where they have
     changed: `changes={"orders": RowVersions()}` gives each row that was inserted or updated, for a pipeline to merge,
     and `CursorColumn("updated_at")` finds them by an index.
+
+    Rows that were deleted leave no trace to read. Of the streams in `deletes`, which need a primary key, each run also
+    reads the keys of all rows that exist, under the same snapshot, so that a merge can delete the others.
 
     Sessions are read-only. One keeps the snapshot while others read, each for a split: `max_connections` bounds all of
     them within a process. Time limits are the client's: `PostgresClient(url, statement_timeout_seconds=600)`.
@@ -118,6 +83,7 @@ class PostgresSource:
         exclude: Sequence[str] = (),
         queries: Mapping[str, str] | None = None,
         changes: Mapping[str, Changes] | None = None,
+        deletes: Sequence[str] = (),
         splits: Mapping[str, Cut] | None = None,
         unheld: Unheld = "fail",
         strategy: Strategy | QueryReader = "adbc",
@@ -129,6 +95,7 @@ class PostgresSource:
         self.patterns = Patterns(tuple(include), tuple(exclude))
         self.queries = {name: query.strip().rstrip(";").rstrip() for name, query in (queries or {}).items()}
         self.changes = dict(changes or {})
+        self.deletes = tuple(deletes)
         self.splits = dict(splits or {})
         self.unheld = unheld
         self.split_bytes = split_bytes
@@ -137,9 +104,8 @@ class PostgresSource:
         wrong += [f"query {name!r} is empty" for name, query in self.queries.items() if not query]
         if not include:
             wrong += self._strangers({**self.tables, **self.queries})
-        wrong += [
-            f"{given!r} is one text, not a list of patterns" for given in (include, exclude) if isinstance(given, str)
-        ]
+        texts = [given for given in (include, exclude, deletes) if isinstance(given, str)]
+        wrong += [f"{given!r} is one text, not a list" for given in texts]
         if exclude and not include:
             wrong.append("exclude=... without include=..., of which it takes out some")
         if max_connections is not None and max_connections < _LEAST_CONNECTIONS:
@@ -160,9 +126,9 @@ class PostgresSource:
         return f"PostgresSource({self.client!r}, streams={[*self.tables, *self.queries, *self.patterns.include]})"
 
     def _strangers(self, there: Mapping[str, object]) -> list[str]:
-        options = (("changes", self.changes), ("splits", self.splits))
+        options = (("changes", self.changes), ("splits", self.splits), ("deletes", dict.fromkeys(self.deletes)))
         return [
-            f"{option}={{{name!r}: ...}} names no stream" for option, of in options for name in of if name not in there
+            f"{option}= has {name!r}, which is no stream" for option, of in options for name in of if name not in there
         ]
 
     def _tables(self, connection: psycopg.Connection[Any]) -> Mapping[str, TableName]:
@@ -203,13 +169,16 @@ class PostgresSource:
             looked = None if changes is None else changes.look(connection)
             described, snapshot = self._held(connection, stream.name)
             pieces = self._pieces(connection, described)
+            tells = stream.name in self.deletes
+            splitting = Splitting(self.client, self.reader, self.slots, described, snapshot, self.unheld)
+            keys = splitting.of_keys(pieces) if tells else []
             if changes is None:
-                splits = list(self._splits(described, snapshot, pieces))
-                yield Plan(splits, {"snapshot": snapshot.content}, whole=True)
+                splits = splitting.of_rows(pieces)
+                yield Plan([*splits, *keys], {"snapshot": snapshot.content}, whole=True, alive=tells)
             else:
                 news = changes.since(connection, described, snapshot, since, looked)
-                splits = [] if news.where is None else list(self._splits(described, snapshot, pieces, news.where))
-                yield Plan(splits, news.position, repeats=since is not None)
+                splits = [] if news.where is None else splitting.of_rows(pieces, news.where)
+                yield Plan([*splits, *keys], news.position, repeats=since is not None, alive=tells)
 
     @contextmanager
     def _kept_open(self) -> Iterator[psycopg.Connection[Any]]:
@@ -269,28 +238,3 @@ class PostgresSource:
             raise UnknownType(described.subject, "it has no columns", "Leave it out.", columns=[])
         refuse_unknown(described.subject, described.columns)
         return replace(described, columns=as_read(described.columns, self.unheld))
-
-    def _splits(
-        self, described: Described, snapshot: Snapshot, pieces: Sequence[Piece], among: str = ""
-    ) -> Iterator[PostgresSplit]:
-        key = described.table.primary_key if described.table else ()
-        whole = Selection(
-            described.subject,
-            described.columns,
-            described.origin,
-            snapshot=snapshot.exported,
-            unheld=self.unheld,
-            key=key,
-        )
-        # What is set aside is not among the rows, so the policy is part of what an id names.
-        content = f"{described.name}:{snapshot.names(described)}:{self.unheld}"
-        for n, piece in enumerate(pieces):
-            where = " AND ".join(filter(None, [piece.where, among]))
-            selection = replace(whole, origin=piece.origin, where=where)
-            lies = "" if piece.origin == described.origin else f"{piece.origin} "
-            yield PostgresSplit(
-                f"{content}:{n}:{lies}{where or 'all'}", self.client, selection, self.reader, self.slots
-            )
-
-
-_CHECK = "Check the name, its capitals and its schema, and that the user may see it."

@@ -20,13 +20,14 @@ from de_classes.utils.read_ahead import read_ahead
 from .adopting import adoptable
 from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
+from .deleting import AliveKeys
 from .encode import CsvEncoder
 from .encode_binary import BinaryEncoder
 from .growing import changes, coming_columns
 from .identifiers import TableName, quoted
 from .placing import place
 from .quarantine import Rejects
-from .state import rejects_of
+from .state import alive_of, rejects_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,8 +85,8 @@ class Staging:
         """
         reach("postgres.write.before_copy")
         encoding = connection.info.parameter_status("server_encoding") or ""
-        with Rejects(CsvEncoder(), encoding) as rejects:
-            passing = _Passing(batches, rejects)
+        with Rejects(CsvEncoder(), encoding) as rejects, AliveKeys(self.target, CsvEncoder()) as alive:
+            passing = _Passing(batches, rejects, alive)
             name, details = f"staged_{uuid.uuid4().hex}", {}
             receipt = Receipt(split_id, 0, 0, None)
             if (first := next(passing, None)) is not None:
@@ -93,13 +94,17 @@ class Staging:
                 receipt = self._copied(connection, name, receipt, first, passing)
             if rejects.rows:
                 details["rejected"] = rejects_of(name)
-                rejects.copy(connection, TableName(self.state.schema, details["rejected"]))
+                rejects.stage(connection, TableName(self.state.schema, details["rejected"]))
+            if alive.rows is not None:
+                details["alive"] = alive_of(name)
+                alive.stage(connection, TableName(self.state.schema, details["alive"]))
             receipt = replace(
                 receipt,
-                bytes=receipt.bytes + rejects.size,
+                bytes=receipt.bytes + rejects.size + alive.size,
                 position=passing.position,
                 details=details,
                 rejected=rejects.rows,
+                alive=alive.rows,
             )
         reach("postgres.write.after_copy")
         if details:
@@ -146,10 +151,11 @@ class Staging:
 class _Passing:
     """The records of batches that have columns; what else they bring is set aside on the way."""
 
-    def __init__(self, batches: Iterator[Batch], rejects: Rejects) -> None:
+    def __init__(self, batches: Iterator[Batch], rejects: Rejects, alive: AliveKeys) -> None:
         self.position: Position | None = None
         self._batches = batches
         self._rejects = rejects
+        self._alive = alive
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self
@@ -158,6 +164,8 @@ class _Passing:
         for batch in self._batches:
             if batch.rejected is not None and batch.rejected.num_rows:
                 self._rejects.add(batch.rejected)
+            if batch.alive is not None:
+                self._alive.add(batch.alive)
             self.position = batch.position if batch.position is not None else self.position
             if batch.records.num_columns or batch.records.num_rows:
                 return batch.records

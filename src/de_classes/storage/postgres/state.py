@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Position
 
-__all__ = ["State", "rejects_of"]
+__all__ = ["State", "alive_of", "rejects_of"]
 
 _LOCK = 0x64655F636C6173
 """The advisory lock under which the tables are created: the letters of de_clas as a number."""
@@ -148,7 +148,7 @@ class State:
     def forget(self, connection: psycopg.Connection[Any], tables: Sequence[str]) -> None:
         """Drop staging tables together with their lines."""
         for table in tables:
-            names = (TableName(self.schema, name).sql for name in (table, rejects_of(table)))
+            names = (TableName(self.schema, name).sql for name in (table, rejects_of(table), alive_of(table)))
             connection.execute(f"DROP TABLE IF EXISTS {', '.join(names)}".encode())
         connection.execute(f"DELETE FROM {self._staged} WHERE table_name = ANY(%s)".encode(), (list(tables),))
 
@@ -163,6 +163,11 @@ class State:
 def rejects_of(table: str) -> str:
     """The staging table of a piece's rejected records, by that of its rows: they come and go together."""
     return f"{table}_rejected"
+
+
+def alive_of(table: str) -> str:
+    """The staging table of the keys that a piece tells to be alive, likewise."""
+    return f"{table}_alive"
 
 
 def _one(connection: psycopg.Connection[Any], sql: str, parameters: Sequence[Any]) -> Any:
@@ -183,6 +188,7 @@ def _receipt_to_json(receipt: Receipt) -> str:
             "position": receipt.position,
             "details": dict(receipt.details),
             "rejected": receipt.rejected,
+            "alive": receipt.alive,
         }
     )
 

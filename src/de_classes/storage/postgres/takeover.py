@@ -41,7 +41,7 @@ def complete(
 def _is_whole(
     connection: psycopg.Connection[Any], state: State, receipt: Receipt, target: Table | None, *, evolves: bool
 ) -> bool:
-    for kind, rows in (("table", receipt.rows), ("rejected", receipt.rejected)):
+    for kind, rows in (("table", receipt.rows), ("rejected", receipt.rejected), ("alive", receipt.alive)):
         if kind not in receipt.details:
             continue
         name = TableName(state.schema, str(receipt.details[kind]))

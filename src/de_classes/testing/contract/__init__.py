@@ -29,13 +29,15 @@ Subclass in a test module of yours, give the fixtures, and pytest does the rest:
 
 A destination that lets columns grow, or keeps what does not fit, gives `evolving` and `read_quarantine` as well (see
 `GrowingContract`). What yours cannot do is told by class attributes: `modes`, `values`, `crosses_processes`,
-`reaches_an_end`, `grows`.
+`reaches_an_end`, `grows`; that it deletes by key, by `deletes`.
 """
 
 import pytest
 
 # Before they are imported, so that a failure tells the values that differ.
-pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in ("committing", "destination", "growing", "source")))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{part}" for part in ("committing", "deleting", "destination", "growing", "source"))
+)
 
 from de_classes.testing.contract.destination import DestinationContract  # noqa: E402 -- see above
 from de_classes.testing.contract.growing import GrowingContract, ReadQuarantine  # noqa: E402 -- see above

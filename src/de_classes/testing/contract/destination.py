@@ -12,6 +12,7 @@ import pytest
 from de_classes.contracts import Batch, Destination, Load, Mode, Stream
 from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
 from de_classes.testing.contract.committing import CommittingContract
+from de_classes.testing.contract.deleting import DeletingContract
 from de_classes.testing.contract.elsewhere import in_a_fresh_process
 from de_classes.testing.contract.growing import GrowingContract
 from de_classes.testing.contract.loading import ORDERS, PIPELINE, loaded, orders, written
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DestinationContract"]
 
 
-class DestinationContract(CommittingContract, GrowingContract):
+class DestinationContract(CommittingContract, GrowingContract, DeletingContract):
     """What a Destination promises. Override the fixtures `destination`, `read_back` and `leftovers`.
 
     Where it lets columns grow or keeps what does not fit, override `evolving` and `read_quarantine` as well.

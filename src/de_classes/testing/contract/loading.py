@@ -70,6 +70,8 @@ class Loading:
 
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode) - {Mode.HISTORY}
     """The modes that it has; add `Mode.HISTORY` for a destination that keeps one."""
+    deletes: ClassVar[bool] = False
+    """Whether a merge deletes the rows whose keys are not alive, where keys are told, and no more than half of them."""
     values: ClassVar[Mapping[str, pa.Array[Any]]] = VALUES
     """The columns that it is to give back as they were. Leave out the kinds that it refuses to hold."""
     crosses_processes: ClassVar[bool] = True

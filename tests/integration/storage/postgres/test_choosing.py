@@ -54,7 +54,7 @@ def test_patterns_that_cannot_be_meant_are_told(client: PostgresClient) -> None:
         ({"include": ["sale.*"]}, r"no table matches include 'sale\.\*'\n.*sales\.orders"),
         ({"include": ["sales.*"], "exclude": ["*_tmp"]}, r"no table matches exclude"),
         ({"include": ["*.orders"]}, r"public\.orders and sales\.orders"),
-        ({"include": ["sales.*"], "changes": {"order": RowVersions()}}, "names no stream"),
+        ({"include": ["sales.*"], "changes": {"order": RowVersions()}}, "no stream"),
         ({"include": ["sales.*"], "queries": {"orders": "SELECT 1"}}, "given twice"),
         ({"include": "sales.*"}, "one text"),
         ({"tables": ["things"], "exclude": ["a"]}, "without include"),

@@ -85,6 +85,7 @@ class TestReference(TestTable):
 
 class TestDestination(DestinationContract):
     interruptions = 25
+    deletes = True
 
     @pytest.fixture
     def destination(self, postgres_url: str) -> PostgresDestination:

@@ -234,7 +234,7 @@ def test_what_has_no_versions_is_refused(url: str, writer: psycopg.Connection[An
     for options in ({"tables": {"t": "v"}}, {"tables": [], "queries": {"t": "SELECT * FROM t"}}):
         with pytest.raises(ConfigurationError, match="no versions"):
             Reader(url, **options).new()
-    with pytest.raises(ConfigurationError, match=r"'u'.+names no stream"):
+    with pytest.raises(ConfigurationError, match=r"'u'.+no stream"):
         PostgresSource(url, tables=["t"], changes={"u": RowVersions()})
 
 
