@@ -30,6 +30,8 @@ _LOGIN = {"28000", "28P01", "3D000"}
 _BROKEN = {"57P01", "57P02", "57P03", "57P05"}
 _REMEDIES = {
     "42501": "Grant the user what it needs, or use another one.",
+    "23001": "Rows of another table refer to rows that are to go: load them in their order.",
+    "23503": "Rows of one table refer to rows of another that are not there, or are to go: load them in their order.",
     "23505": "Merge instead of appending, or remove the rows that are there twice.",
     "40001": "Run it again.",
     "40P01": "Run it again.",

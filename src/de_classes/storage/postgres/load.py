@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from de_classes.contracts import Mode
-from de_classes.errors import Overtaken, PostgresUnreachable, SchemaMismatch
+from de_classes.errors import ConfigurationError, Overtaken, PostgresUnreachable, SchemaMismatch
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
@@ -20,7 +20,7 @@ from .catalogue import table_in_catalogue
 from .deleting import Deletes
 from .growing import coming_columns
 from .identifiers import shortened
-from .moving import Move, check_merge_key
+from .moving import Move, check_merge_key, referring
 from .placing import EVOLVE, place
 from .quarantine import Quarantine
 from .staging import Staging
@@ -202,12 +202,40 @@ class PostgresLoad:
     ) -> None:
         """Move all pieces but the one that is the table already."""
         move = Move(self.target, self.state.schema, self.mode, self.primary_key)
-        if self.mode is Mode.REPLACE and adopted is None:
+        replaces = self.mode is Mode.REPLACE and adopted is None
+        referred = referring(connection, table) if replaces else []
+        if referred:
+            self._replace_in_place(connection, pieces, table, made, referred)
+            return
+        if replaces:
             move.empty(connection, table, truncate=self.destination.truncate)
         table = grow(connection, self.target, table, made)
         for piece in pieces:
             if piece is not adopted:
                 move.run(connection, piece, table)
+
+    def _replace_in_place(
+        self,
+        connection: psycopg.Connection[Any],
+        pieces: Sequence[Receipt],
+        table: Table,
+        made: Sequence[Change],
+        referred: Sequence[str],
+    ) -> None:
+        """Replace rows that others refer to: those that stay, by their key, are updated and never gone."""
+        if not self.primary_key:
+            raise ConfigurationError(
+                f"table {self.target}",
+                f"its rows cannot all be deleted and written anew, since others refer to them: {', '.join(referred)}",
+                "Give the stream a primary key, by which the rows that stay are found.",
+            )
+        check_merge_key(connection, self.target, table, self.primary_key)
+        move = Move(self.target, self.state.schema, Mode.MERGE, self.primary_key)
+        table = grow(connection, self.target, table, made)
+        move.keep_only(connection, pieces, table)
+        for piece in pieces:
+            move.run(connection, piece, table)
+        move.check_replaced(connection, pieces)
 
     def _delete(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
         """Delete or mark what is gone at the source, where the pieces tell what is alive."""

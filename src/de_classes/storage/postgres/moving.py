@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .catalogue import Table
 
-__all__ = ["Move", "check_merge_key"]
+__all__ = ["Move", "check_merge_key", "referring"]
 
 
 def check_merge_key(connection: psycopg.Connection[Any], name: TableName, table: Table, key: Sequence[str]) -> None:
@@ -45,6 +45,16 @@ def check_merge_key(connection: psycopg.Connection[Any], name: TableName, table:
             f"it has no primary key or unique index on ({', '.join(key)}), so nothing can be merged into it",
             f"ALTER TABLE {name.sql} ADD PRIMARY KEY ({', '.join(map(quoted, key))})",
         )
+
+
+def referring(connection: psycopg.Connection[Any], table: Table) -> list[str]:
+    """The foreign keys of other tables to this one."""
+    rows = connection.execute(
+        "SELECT format('%%s of %%s', conname, conrelid::regclass) FROM pg_constraint"
+        " WHERE confrelid = %s AND conrelid <> confrelid AND contype = 'f' AND conparentid = 0 ORDER BY 1",
+        (table.oid,),
+    )
+    return [told for (told,) in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,48 @@ class Move:
                 "rows stayed where all were to be replaced",
                 "Look for a trigger, a rule or a row security policy that keeps rows from being deleted.",
             )
+
+    def keep_only(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> None:
+        """Make the old rows go that none of the pieces has the key of, before these are merged over the others.
+
+        Of a column that does not come the old values go, too, unless it has a default.
+        """
+        same = " AND ".join(f"row_.{quoted(key)} = key_.{quoted(key)}" for key in self.primary_key)
+        keys = " UNION ALL ".join(self._staged_keys(connection, piece, table) for piece in pieces)
+        gone = f"WHERE NOT EXISTS (SELECT FROM ({keys}) AS key_ WHERE {same})" if keys else ""
+        connection.execute(f"LOCK TABLE {self.target.sql} IN SHARE ROW EXCLUSIVE MODE".encode())
+        connection.execute(f"DELETE FROM {self.target.sql} AS row_ {gone}".encode())
+        coming = {name for piece in pieces if piece.schema is not None for name in piece.schema.names}
+        stale = [c.name for c in table.columns if pieces and c.name not in coming and c.name not in table.with_defaults]
+        if stale:
+            nulls = ", ".join(f"{quoted(name)} = NULL" for name in stale)
+            connection.execute(f"UPDATE {self.target.sql} SET {nulls}".encode())
+
+    def check_replaced(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]) -> None:
+        """See that the rows are now those of the pieces, each once.
+
+        Raises:
+            CountMismatch: they are not; a key that comes twice leaves one row.
+
+        """
+        (rows,) = connection.execute(f"SELECT count(*) FROM {self.target.sql}".encode()).fetchone() or (0,)
+        promised = sum(piece.rows for piece in pieces)
+        if rows != promised:
+            raise CountMismatch(
+                f"table {self.target}",
+                f"{promised} rows were to replace its own, and {rows} would be there",
+                "Is a key among them twice? Otherwise look for a trigger, a rule or a row security policy.",
+                promised=promised,
+                found=rows,
+            )
+
+    def _staged_keys(self, connection: psycopg.Connection[Any], piece: Receipt, table: Table) -> str:
+        staging = TableName(self.state_schema, str(piece.details["table"]))
+        staged = table_in_catalogue(connection, staging)
+        if staged is None:
+            raise CountMismatch(f"table {self.target}", f"split {piece.split_id!r} is staged no more", "Run it again.")
+        chosen = self._chosen(connection, staging, staged, table, piece)
+        return f"SELECT {', '.join(map(quoted, self.primary_key))} FROM (SELECT {chosen} FROM {staging.sql}) AS staged"
 
     def run(self, connection: psycopg.Connection[Any], receipt: Receipt, table: Table) -> None:
         """Move the rows of one receipt.
