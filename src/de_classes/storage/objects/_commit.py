@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 -- msgspec looks annotations up
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 -- msgspec looks annotations up
 from typing import TYPE_CHECKING
@@ -9,8 +10,6 @@ from typing import TYPE_CHECKING
 from de_classes.contracts import Mode  # noqa: TC001 -- msgspec looks annotations up
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pyarrow as pa
 
     from de_classes.contracts import JsonValue
@@ -37,6 +36,8 @@ class DataFile:
     """A checksum of the values that does not depend on their order, where one was taken."""
     columns: str | None = None
     """A checksum of the columns that it was written with, which may be fewer and narrower than its commit's."""
+    partition: Mapping[str, str | None] | None = None
+    """Where the rows are partitioned: the columns that are not in the file, and their one value as text."""
     rewrites: tuple[str, ...] = ()
     """Where a compaction wrote it: the files whose rows it has, in this order. It takes the place of the first."""
     origins: tuple[tuple[int, int], ...] = ()

@@ -11,6 +11,8 @@ from de_classes.contracts import Mode
 from de_classes.errors import ConfigurationError, CountMismatch
 from de_classes.storage.objects._change import following
 from de_classes.storage.objects._folders import Folders
+from de_classes.storage.objects._keys import join
+from de_classes.storage.objects._partitions import folder_of
 from de_classes.storage.objects._room import Room
 from de_classes.storage.objects._state import Piece
 from de_classes.storage.objects.dataset import Compacted, columns_of
@@ -36,8 +38,11 @@ def compacted(dataset: Dataset, target_bytes: int) -> Compacted:
     if target_bytes <= 0:
         raise ConfigurationError(dataset.url, f"target_bytes={target_bytes!r}", "Give bytes, more than 0.")
     newest = dataset.log.newest()
-    groups = list(_groups(dataset.state(newest).files, target_bytes)) if newest is not None else []
-    if newest is None or not groups:
+    if newest is None:
+        return Compacted(0, 0, 0)
+    series = _series(dataset.state(newest).files, newest.primary_key)
+    groups = [group for files in series for group in _groups(files, target_bytes)]
+    if not groups:
         return Compacted(0, 0, 0)
     probe(dataset.store, dataset.prefix)
     progress = newest.pipelines.get(COMPACTION)
@@ -89,6 +94,21 @@ class _Rewriting:
         )
 
 
+def _series(files: Sequence[Held], primary_key: Sequence[str]) -> Iterator[Sequence[Held]]:
+    """Runs of files of one partition, in each of which rows must keep their order.
+
+    A partition is one run, though files of others stand between, where no primary key can be in two of them: that
+    consists of the partitioning columns and more, or there is none.
+    """
+    apart = all(set(primary_key).issuperset(held.file.partition or ()) for held in files) or not primary_key
+    in_order = sorted(files, key=_partition) if apart else files
+    return (list(some) for _, some in itertools.groupby(in_order, key=_partition))
+
+
+def _partition(held: Held) -> str:
+    return repr(held.file.partition)
+
+
 def _groups(files: Iterable[Held], target_bytes: int) -> Iterator[Sequence[Held]]:
     """Neighbours that fit into one file together. Only neighbours: of rows with one key, the last one counts.
 
@@ -109,9 +129,11 @@ def _groups(files: Iterable[Held], target_bytes: int) -> Iterator[Sequence[Held]
 
 def _rewritten(room: Room, group: Sequence[Held], newest: Commit) -> DataFile:
     dataset, schema = room.dataset, columns_of(newest)
+    partition = group[0].file.partition or {}
     batches = itertools.chain.from_iterable(dataset.read(Piece(held.file), schema) for held in group)
-    sizes = ParquetSizes(file=_ONE_FILE, row_group=_ROW_GROUP_BYTES)
-    (file,) = room.written(room.folders.data, batches, sizes)
+    inside = (batch.drop_columns(list(partition)) for batch in batches)
+    folder = join(room.folders.data, folder_of(list(partition), tuple(partition.values())))
+    (file,) = room.written(folder, inside, ParquetSizes(file=_ONE_FILE, row_group=_ROW_GROUP_BYTES))
     rows = sum(held.file.rows for held in group)
     if file.rows != rows:
         raise CountMismatch(
@@ -120,4 +142,5 @@ def _rewritten(room: Room, group: Sequence[Held], newest: Commit) -> DataFile:
     origins: dict[int, int] = {}
     for commit, count in itertools.chain.from_iterable(held.origins for held in group):
         origins[commit] = origins.get(commit, 0) + count
-    return replace(file, rewrites=tuple(held.file.key for held in group), origins=tuple(origins.items()))
+    rewrites = tuple(held.file.key for held in group)
+    return replace(file, partition=group[0].file.partition, rewrites=rewrites, origins=tuple(origins.items()))

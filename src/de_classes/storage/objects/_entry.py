@@ -50,6 +50,7 @@ class _File(msgspec.Struct, frozen=True, omit_defaults=True):
     checksum: str
     values: str | None = None
     columns: str | None = None
+    partition: dict[str, str | None] | None = None
     rewrites: tuple[str, ...] = ()
     origins: tuple[tuple[int, int], ...] = ()
 
@@ -90,7 +91,7 @@ def encode(commit: Commit) -> bytes:
     """The commit as JSON."""
     return msgspec.json.encode(
         _Entry(
-            format=2 if commit.dropped or commit.lost or any(file.rewrites for file in commit.files) else 1,
+            format=2 if _is_of_2(commit) else 1,
             number=commit.number,
             id=commit.id,
             pipeline=commit.pipeline,
@@ -160,6 +161,10 @@ def decode_checkpoint(data: bytes) -> tuple[str, State]:
         [Held(held.commit, _file_of(held.file)) for held in some] for some in (told.files, told.rejected)
     )
     return told.id, State(files, rejected)
+
+
+def _is_of_2(commit: Commit) -> bool:
+    return bool(commit.dropped or commit.lost or any(file.rewrites or file.partition for file in commit.files))
 
 
 def _entry_of(file: DataFile) -> _File:

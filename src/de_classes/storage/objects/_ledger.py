@@ -64,8 +64,8 @@ def decode_receipt(data: bytes, where: str) -> Receipt:
     return Receipt(told.split_id, told.rows, told.bytes, schema, told.position, details, count)
 
 
-def staged_in(dataset: Dataset, folders: Folders) -> Mapping[str, Receipt]:
-    """What loads of this epoch have written completely and is there as it was written."""
+def staged_in(dataset: Dataset, folders: Folders, partition_by: Sequence[str] = ()) -> Mapping[str, Receipt]:
+    """What loads of this epoch have written completely, partitioned alike, and is there as it was written."""
     entries = [
         info.key
         for info in dataset.store.list(join(dataset.prefix, folders.ledger))
@@ -79,6 +79,7 @@ def staged_in(dataset: Dataset, folders: Folders) -> Mapping[str, Receipt]:
         receipt.split_id: receipt
         for receipt in receipts
         if all(there.get(file.key) == file.bytes for files in files_of(receipt, dataset.url) for file in files)
+        and all(list(file.partition or ()) == list(partition_by) for file in files_of(receipt, dataset.url)[0])
     }
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from de_classes.errors import DatasetError, Overtaken, StoreError
 from de_classes.storage.objects._keys import join
 from de_classes.storage.objects._ledger import sizes_of_files
+from de_classes.storage.objects._partitions import cut_up, folder_of
 from de_classes.storage.objects.log import DataFile
 from de_classes.storage.objects.parquet import write_parquet
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from de_classes.storage.objects.parquet import ParquetSizes
 
 __all__ = ["Room"]
+
+_BUFFERED = 4
+"""Row groups of rows that are kept back so that partitions get files worth their while."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +60,24 @@ class Room:
     def open(self) -> None:
         """Say that there may be something to remove."""
         self.put(self.folders.marker, b"{}")
+
+    def partitioned(
+        self, folder: str, batches: Iterable[pa.RecordBatch], sizes: ParquetSizes, columns: Sequence[str]
+    ) -> list[DataFile]:
+        """Write files under names of their own, in a folder for each partition; one is written at a time."""
+        files: list[DataFile] = []
+        pieces = cut_up(batches, columns, _BUFFERED * sizes.row_group)
+        try:
+            for partition, rows in itertools.groupby(pieces, itemgetter(0)):
+                inside = f"{folder}/{folder_of(columns, partition)}"
+                told = dict(zip(columns, partition, strict=True))
+                written = self.written(inside, (piece for _, piece in rows), sizes)
+                files += [replace(file, partition=told) for file in written]
+        except BaseException:
+            with suppress(StoreError):
+                self.delete(file.key for file in files)
+            raise
+        return files
 
     def written(self, folder: str, batches: Iterable[pa.RecordBatch], sizes: ParquetSizes) -> list[DataFile]:
         """Write files under names of their own."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 from de_classes.errors import ConfigurationError, DatasetError
 from de_classes.storage.objects._folders import FOLDERS_OF_FILES, Folders
 from de_classes.storage.objects._keys import check_key, check_prefix, join
+from de_classes.storage.objects._partitions import restored, stored_columns
 from de_classes.storage.objects._state import Piece
 from de_classes.storage.objects.log import CommitLog
 from de_classes.storage.objects.parquet import read_parquet
@@ -118,10 +119,10 @@ class Dataset:
         Raises DatasetError or CountMismatch if the file is not what the log says.
         """
         file = piece.file
-        return read_parquet(
+        batches = read_parquet(
             self.store,
             join(self.prefix, file.key),
-            schema=schema,
+            schema=stored_columns(schema, file.partition),
             size=file.bytes,
             rows=file.rows,
             memory=file.memory,
@@ -129,6 +130,7 @@ class Dataset:
             skip=piece.skip,
             batch_bytes=batch_bytes,
         )
+        return (restored(batch, file.partition, schema) for batch in batches)
 
     def key_of(self, key: str) -> str:
         """An object's key in the store, as the log of this dataset has it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from de_classes.contracts import Mode
 from de_classes.errors import ConfigurationError
@@ -17,7 +17,7 @@ from de_classes.storage.objects.probe import probe
 from de_classes.utils.schemas import SchemaChanges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from de_classes.contracts import Position, Stream
     from de_classes.storage.objects.store import ObjectStore
@@ -45,6 +45,10 @@ class DatasetDestination:
         row_group_bytes: rows are collected up to this much memory and written as one row group. A worker takes about
             four times as much.
         keep_replaced_seconds: how long files that a replacement dropped are kept for those who still read them.
+        partition_by: columns of whose values each combination gets a folder, as Hive names them: `day=2026-01-01`.
+            They are not in the files, and readers get them from the log. A worker keeps four row groups back.
+        replace: "all" for a mode replace that leaves nothing of what was there; "partitions" for one that takes out,
+            in the same commit, only the partitions that rows come for. Nothing comes, nothing goes.
         schema_changes: "freeze" refuses columns that a dataset lacks or has otherwise; with "evolve" it grows to hold
             them. A replacement begins with the columns that it brings, either way.
 
@@ -59,7 +63,10 @@ class DatasetDestination:
         row_group_bytes: int = 16 << 20,
         keep_replaced_seconds: float = 86_400.0,
         schema_changes: SchemaChanges = "freeze",
+        partition_by: Sequence[str] = (),
+        replace: Literal["all", "partitions"] = "all",
     ) -> None:
+        _check_partitions(partition_by, replace)
         if keep_replaced_seconds < 0:
             raise ConfigurationError(
                 "DatasetDestination", f"keep_replaced_seconds={keep_replaced_seconds!r}", "Give 0 or more."
@@ -70,6 +77,7 @@ class DatasetDestination:
             )
         self._store, self._prefix = store, check_prefix(prefix)
         self._schema_changes = schema_changes
+        self._partition_by, self._replaces_partitions = tuple(partition_by), replace == "partitions"
         self._keep_replaced_seconds = keep_replaced_seconds
         self._sizes = ParquetSizes(file=target_file_bytes, row_group=row_group_bytes)
 
@@ -100,7 +108,8 @@ class DatasetDestination:
         newest = dataset.log.newest()
         progress = newest.pipelines.get(pipeline) if newest is not None else None
         own = Folders(pipeline, progress.epoch if progress is not None else 0)
-        expected = newest.schema if newest is not None and mode is Mode.APPEND else None
+        rows_stay = mode is Mode.APPEND or self._replaces_partitions
+        expected = newest.schema if newest is not None and rows_stay else None
         load = DatasetLoad(
             dataset=dataset,
             pipeline=pipeline,
@@ -109,12 +118,26 @@ class DatasetDestination:
             folders=own,
             sizes=self._sizes,
             expected=expected,
-            staged=staged_in(dataset, own),
+            staged=staged_in(dataset, own, self._partition_by),
             keep_replaced_seconds=self._keep_replaced_seconds,
             schema_changes=self._schema_changes,
+            partition_by=self._partition_by,
+            replaces_partitions=self._replaces_partitions and mode is Mode.REPLACE,
         )
         load.room.clean_earlier()
         yield load
 
     def __repr__(self) -> str:
         return f"DatasetDestination({self._store!r}, {self._prefix!r})"
+
+
+def _check_partitions(partition_by: Sequence[str], replace: str) -> None:
+    wrong = [f"replace={replace!r}"] if replace not in {"all", "partitions"} else []
+    if isinstance(partition_by, str) or len(set(partition_by)) < len(partition_by) or not all(partition_by):
+        wrong.append(f"partition_by={partition_by!r}")
+    elif replace == "partitions" and not partition_by:
+        wrong.append("replace='partitions' without partition_by")
+    if wrong:
+        raise ConfigurationError(
+            "DatasetDestination", "; ".join(wrong), "Give names of columns, once each, and 'all' or 'partitions'."
+        )

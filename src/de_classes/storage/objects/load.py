@@ -48,6 +48,9 @@ class DatasetLoad:
     staged: Mapping[str, Receipt] = field(default_factory=dict)
     keep_replaced_seconds: float = 86_400.0
     schema_changes: SchemaChanges = "freeze"
+    partition_by: tuple[str, ...] = ()
+    replaces_partitions: bool = False
+    """Whether the mode replace leaves the partitions that do not come."""
     id: str = field(default_factory=lambda: uuid4().hex)
     """Becomes the commit's."""
 
@@ -62,7 +65,7 @@ class DatasetLoad:
         self.room.open()
         reach("dataset.write.before_upload")
         with self._rejects() as rejects:
-            files = self._written(self.folders.data, taken.records(batches, rejects))
+            files = self._rows_written(taken.records(batches, rejects))
         reach("dataset.write.after_upload")
         receipt = taken.receipt(files, rejects)
         # When this fails, the receipt may be there all the same, and another run may take it over: the files stay, and
@@ -129,6 +132,11 @@ class DatasetLoad:
             with suppress(StoreError):
                 self.room.delete(file.key for file in rejects.files)
             raise
+
+    def _rows_written(self, records: Iterable[pa.RecordBatch]) -> list[DataFile]:
+        if self.partition_by:
+            return self.room.partitioned(self.folders.data, records, self.sizes, self.partition_by)
+        return self._written(self.folders.data, records)
 
     def _written(self, folder: str, batches: Iterable[pa.RecordBatch]) -> list[DataFile]:
         return self.room.written(folder, batches, self.sizes)
