@@ -1,7 +1,7 @@
 # Everything here sets itself up: Python 3.11+, git and make are all it needs.
 #   make run    the tour: API -> object store -> PostgreSQL -> object store, proved      make run ARGS="--days 1"
 #   make test   the tests                                                                make test ARGS="tests/unit -k paging"
-#   make matrix every fault there is a test of, where `make test` takes some of each kind
+#   make matrix every fault at every place of every route, a line each; `make test` takes some    make matrix ARGS="kill pg"
 #   make check  linters, types, locks: what CI runs beside the tests
 
 PYTHON ?= python3
@@ -20,7 +20,8 @@ test: $(VENV)/.dev-ready
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 matrix: $(VENV)/.dev-ready
-	@$(BIN)/python -m pytest -n auto -m "matrix or not matrix" -k "crash or kill or fault or cut or full or overtaken" $(ARGS)
+	@$(BIN)/python -m tests.faults $(ARGS)
+	@$(BIN)/python -m pytest -n auto -m matrix
 
 check: lint types drift
 

@@ -29,6 +29,7 @@ from de_classes.storage.objects._errors import (
     translated,
 )
 from de_classes.storage.objects._keys import check_key, is_temporary, join
+from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -209,6 +210,7 @@ class LocalSink:
             os.utime(self._file.fileno(), ns=(now, now))
             os.fsync(self._file.fileno())
             info = info_of(self._key, os.fstat(self._file.fileno()))
+            reach("local.write.before_publish")
             if create_only:
                 self._link(url)
             else:
@@ -251,6 +253,7 @@ class LocalSink:
             if unsafe:
                 raise unsafe from error
             raise
+        reach("local.write.after_link")
         self._temporary.unlink()
 
     def _rename(self, url: str, if_match: str | None) -> None:

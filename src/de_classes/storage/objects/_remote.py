@@ -15,6 +15,7 @@ from de_classes.errors import ObjectNotFound, StoreError, StoreUnreachable
 from de_classes.storage.objects._backend import ObjectInfo
 from de_classes.storage.objects._errors import BeyondEnd, translated
 from de_classes.storage.objects._keys import check_key
+from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -229,6 +230,7 @@ class Multipart:
         while True:
             part = self._parts.get()
             if isinstance(part, bytes):
+                reach("s3.upload.part")
                 yield part
                 continue
             self._told_to_end = True

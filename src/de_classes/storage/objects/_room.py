@@ -16,6 +16,7 @@ from de_classes.storage.objects._ledger import sizes_of_files
 from de_classes.storage.objects._partitions import cut_up, folder_of
 from de_classes.storage.objects.log import DataFile
 from de_classes.storage.objects.parquet import write_parquet
+from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -139,10 +140,12 @@ class Room:
         for folder in (self.folders.data, self.folders.quarantine):
             self.delete(key for key in sizes_of_files(self.dataset, folder) if key not in listed)
             store.sweep(self._inside(folder))
+        reach("dataset.cleanup.before_ledger")
         # The ledger goes last, the marker at the very end: as long as they are there, the next commit looks again.
         ledger = [self.dataset.key_of(info.key) for info in store.list(self._inside(self.folders.ledger))]
         self.delete(key for key in ledger if key != self.folders.marker)
         store.sweep(self._inside(self.folders.ledger))
+        reach("dataset.cleanup.before_marker")
         self.delete([self.folders.marker])
 
     def put(self, key: str, data: bytes) -> None:

@@ -71,6 +71,7 @@ class DatasetLoad:
         # When this fails, the receipt may be there all the same, and another run may take it over: the files stay, and
         # go with the next commit that does not list them.
         self.room.put(self.folders.entry(split_id), encode_receipt(receipt))
+        reach("dataset.write.after_receipt")
         return receipt
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:

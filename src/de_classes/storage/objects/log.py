@@ -26,6 +26,7 @@ from de_classes.storage.objects._commit import COMPACTION, Commit, DataFile, Pro
 from de_classes.storage.objects._entry import decode, decode_schema, encode, encode_schema
 from de_classes.storage.objects._keys import join
 from de_classes.storage.objects._state import State
+from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,6 +163,7 @@ class CommitLog:
 
     def _added(self, commit: Commit) -> Commit:
         """What stands under the commit's number, having tried to put it there."""
+        reach("dataset.commit.before_put")
         try:
             self._store.put(self._key(commit.number), encode(commit), create_only=True)
         except ObjectExists:
@@ -174,6 +176,7 @@ class CommitLog:
             if there is None:
                 raise
             return there
+        reach("dataset.commit.after_put")
         self._see_kept(commit)
         return commit
 

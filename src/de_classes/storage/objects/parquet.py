@@ -22,6 +22,7 @@ from de_classes.errors import (
 from de_classes.storage.objects._errors import BeyondEnd
 from de_classes.storage.objects._repeating import repeating
 from de_classes.storage.objects._storable import as_asked, refuse_cut_dates, storable, storing, taking
+from de_classes.utils.faults import reach
 from de_classes.utils.schemas import fitted
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> W
                 with taking(f"{store.url}/{key}"):
                     added, size = groups.write_next(writer)
                 rows, memory = rows + added, memory + size
+                reach("dataset.write.in_upload")
     size = sink.info.size
     with _readable(store, key), store.open_reader(key, size=size) as raw:
         metadata = pq.read_metadata(raw)

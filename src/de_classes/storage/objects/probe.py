@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -11,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from de_classes.errors import ObjectExists, PreconditionFailed, StoreError, UnsafeStore
 from de_classes.storage.objects._keys import join
+from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
     from de_classes.storage.objects.store import ObjectInfo, ObjectStore
@@ -21,6 +23,8 @@ _REMEDY = (
     "Use a store that keeps to If-None-Match: Amazon S3, MinIO since 2024, Cloudflare R2, or a local folder; "
     "and no proxy that drops this header."
 )
+_LIVE = timedelta(hours=1)
+"""Far longer than a probe takes, and clocks differ."""
 # Only what was learnt of stores that are still in use; asking again after a race is harmless.
 _known: WeakKeyDictionary[ObjectStore, ProbeReport] = WeakKeyDictionary()
 _lock = Lock()
@@ -39,7 +43,8 @@ class ProbeReport:
 def probe(store: ObjectStore, prefix: str = "") -> ProbeReport:
     """Try conditional puts on an object of a name of its own below `prefix`, and remove it again.
 
-    Costs four small requests, once per store object.
+    Costs five small requests, once per store object. What a probe that was killed left behind goes with one that comes
+    an hour later: until then it may be that of a live one.
 
     Raises:
         UnsafeStore: a create-only put went through although the object was there.
@@ -48,15 +53,28 @@ def probe(store: ObjectStore, prefix: str = "") -> ProbeReport:
     with _lock:
         known = _known.get(store)
     if known is None:
-        known = _asked(store, join(prefix, "_probe", uuid4().hex))
+        folder = join(prefix, "_probe")
+        known = _asked(store, join(folder, uuid4().hex))
+        _tidy(store, folder)
         with _lock:
             _known[store] = known
     return known
 
 
+def _tidy(store: ObjectStore, folder: str) -> None:
+    """Remove what probes that were killed left; a store that cannot do it says so where it matters."""
+    long_ago = datetime.now(UTC) - _LIVE
+    with suppress(StoreError):
+        store.sweep(folder)
+        store.delete(
+            *[info.key for info in store.list(folder) if info.modified is not None and info.modified < long_ago]
+        )
+
+
 def _asked(store: ObjectStore, key: str) -> ProbeReport:
     try:
         first = _first(store, key)
+        reach("dataset.probe.between")
         try:
             store.put(key, b"2", create_only=True)
         except ObjectExists:

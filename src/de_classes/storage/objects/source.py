@@ -11,6 +11,7 @@ from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ConfigurationError, DatasetError
 from de_classes.storage.objects._keys import check_prefix, join
 from de_classes.storage.objects.dataset import BATCH_BYTES, Dataset, checked_moment, columns_of, dataset_of
+from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ class DatasetSplit:
         """The rows of the files, in order."""
         for piece in self.pieces:
             for records in self.dataset.read(piece, self.schema, batch_bytes=self.batch_bytes):
+                reach("dataset.read.batch")
                 yield Batch(records)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from de_classes.contracts import Mode
 from de_classes.errors import ConfigurationError
 from de_classes.utils.deletes import check_share
+from de_classes.utils.faults import reach
 from de_classes.utils.quarantine import quarantine_of
 
 from ._errors import postgres_errors
@@ -164,6 +165,8 @@ class PostgresDestination:
             state.forget_up_to(connection, epoch - 1)
             target = table_in_catalogue(connection, self.table(stream.name))
             staged = complete(connection, state, epoch, target, evolves=self.schema_changes == "evolve")
+            reach("postgres.begin.before")
+        reach("postgres.begin.after")
         yield PostgresLoad(self, stream, mode, state, epoch, staged)
 
     def execute(self, statements: Sequence[str]) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from de_classes.contracts import Plan
 from de_classes.errors import ConfigurationError, PostgresError, TableNotFound, UnknownType
+from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
 from ._slots import Slots
@@ -169,6 +170,7 @@ class PostgresSource:
             looked = None if changes is None else changes.look(connection)
             described, snapshot = self._held(connection, stream.name)
             pieces = self._pieces(connection, described)
+            reach("postgres.plan.made")
             tells = stream.name in self.deletes
             splitting = Splitting(self.client, self.reader, self.slots, described, snapshot, self.unheld)
             keys = splitting.of_keys(pieces) if tells else []

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from de_classes.contracts import Batch
 from de_classes.errors import ConfigurationError, PlanLost, PostgresError
+from de_classes.utils.faults import reach
 
 from .selection import Selection
 
@@ -52,6 +53,7 @@ class PostgresSplit:
         """
         with self.slots:
             batches = self.reader.read(self.client, self.selection)
+            reach("postgres.read.before")
             if self.tells_keys:
                 batches = (Batch(_NOTHING, alive=batch.records) for batch in batches)
             try:

@@ -109,7 +109,9 @@ class Staging:
         reach("postgres.write.after_copy")
         if details:
             self.state.enter(connection, self.epoch, name, receipt)
+            reach("postgres.write.before_commit")
             connection.commit()
+            reach("postgres.write.after_commit")
         return receipt
 
     def _copied(

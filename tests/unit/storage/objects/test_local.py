@@ -12,6 +12,7 @@ import pytest
 from de_classes.errors import AccessDenied, InvalidKey, StoreError, UnsafeStore
 from de_classes.storage.objects import LocalStore
 from de_classes.storage.objects._errors import no_links
+from de_classes.storage.objects.probe import probe
 from tests.unit.storage.objects.verbs import keys
 
 SOURCE = str(Path(__file__).parents[4] / "src")
@@ -168,3 +169,14 @@ def test_versions_written_at_once_differ(store: LocalStore) -> None:
     """Etags differ even between versions of one size that follow each other faster than the kernel's clock ticks."""
     etags = [store.put("a", b"x").etag for _ in range(100)]
     assert len(set(etags)) == 100
+
+
+def test_a_probe_that_was_killed_goes_with_one_an_hour_later(tmp_path: Path) -> None:
+    """An hour-old object of a probe is removed, one that may be a live probe's is not."""
+    old, young = tmp_path / "_probe" / "old", tmp_path / "_probe" / "young"
+    old.parent.mkdir()
+    for left in (old, young):
+        left.write_bytes(b"1")
+    os.utime(old, (0, 0))
+    probe(LocalStore(tmp_path))
+    assert list(old.parent.iterdir()) == [young]

@@ -1,0 +1,242 @@
+"""The servers that all cases share, and the look afterwards: is every row there once, as it was, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+import pyarrow as pa
+
+from de_classes.contracts import Batch, Mode, Stream
+from de_classes.storage.objects import Dataset, DatasetDestination, LocalStore
+from de_classes.testing.http import Asked, LoopbackServer, Reply, json_reply
+from de_classes.testing.postgres import EmbeddedPostgres
+from de_classes.testing.s3 import S3Server
+from tests.faults.jobs import STREAM, Job, store
+from tests.faults.nursery import Ended, Nursery
+from tests.faults.rows import COLUMNS, DDL, Row, added, rows
+
+ROWS = 120
+PAGE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """From one kind of place to another."""
+
+    name: str
+    source: str
+    target: str
+    mode: Mode
+
+    @property
+    def walks(self) -> bool:
+        """Whether it commits on the way: then a beginning of the rows may be seen."""
+        return self.source == "api"
+
+
+ROUTES = {
+    route.name: route
+    for route in (
+        Route("api->pg", "api", "pg", Mode.APPEND),
+        Route("api->objects", "api", "local", Mode.APPEND),
+        Route("objects->pg", "local", "pg", Mode.MERGE),
+        Route("pg->objects", "pg", "local", Mode.REPLACE),
+        Route("pg->pg", "pg", "pg", Mode.MERGE),
+        Route("pg->pg, replaced", "pg", "pg", Mode.REPLACE),
+        Route("api->s3", "api", "s3", Mode.APPEND),
+        Route("s3->pg", "s3", "pg", Mode.MERGE),
+        Route("pg->s3", "pg", "s3", Mode.REPLACE),
+    )
+}
+
+
+@dataclass(eq=False)
+class Bench:
+    """Servers, sources in both states, and the process that forks runs."""
+
+    postgres: EmbeddedPostgres
+    s3: S3Server
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="de-classes-bench-")))
+    opened: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        # Workers first: what they fork should hold as little as can be.
+        self.nursery = self.opened.enter_context(Nursery())
+        self.opened.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.api = self.opened.enter_context(LoopbackServer(_answered))
+        self.database = f"bench_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(self.postgres.url, autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{self.database}" TEMPLATE template0 STRATEGY file_copy'.encode())
+        self.opened.callback(self._dropped)
+        self.connection = self.opened.enter_context(psycopg.connect(self.url, autocommit=True))
+        self.connection.execute("SET timezone TO 'UTC'")
+        for state in (1, 2):
+            self._source_table(state)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.opened.close()
+
+    @property
+    def url(self) -> str:
+        """The database of sources and targets."""
+        return self.postgres.url_of(self.database)
+
+    def _dropped(self) -> None:
+        with psycopg.connect(self.postgres.url, autocommit=True) as admin:
+            admin.execute(f'DROP DATABASE "{self.database}" WITH (FORCE)'.encode())
+
+    def _source_table(self, state: int) -> None:
+        # Half of a page of the table is left empty, so that few rows make several splits.
+        self.connection.execute(f"CREATE TABLE source_{state} {DDL} WITH (fillfactor = 30)".encode())
+        with self.connection.cursor().copy(f"COPY source_{state} FROM STDIN".encode()) as copy:
+            for row in rows(ROWS, state):
+                copy.write_row(row)
+
+    def source(self, kind: str, state: int) -> tuple[str, str]:
+        """Where a source of that kind is, and which of its tables."""
+        if kind == "api":
+            return f"{self.api.url}/{state}", ""
+        if kind == "pg":
+            return self.url, f"public.source_{state}"
+        return self._dataset(kind, state), ""
+
+    @cache  # noqa: B019 -- one bench a session
+    def _dataset(self, kind: str, state: int) -> str:
+        """A dataset of three commits, and in the later state of one more."""
+        if kind == "s3":
+            place = f"s3:source-{state}-{uuid.uuid4().hex}@{self.s3.endpoint}"
+            self.s3.create_bucket(place[3:].partition("@")[0])
+            local = LocalStore(self._dataset("local", state))
+            for info in local.list():
+                store(place).put(info.key, local.get(info.key))
+            return place
+        place = str(self.folder / f"source-{state}")
+        if state > 1:
+            shutil.copytree(self._dataset(kind, 1), place)
+            _append(place, added(ROWS))
+            return place
+        third = ROWS // 3
+        for n in range(3):
+            _append(place, rows(ROWS)[n * third : (n + 1) * third])
+        return place
+
+    def site(self, route: Route) -> Site:
+        """A target that nobody has used."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        if route.target == "pg":
+            return Site(self, route, self.url, name)
+        if route.target == "s3":
+            self.s3.create_bucket(name)
+            return Site(self, route, f"s3:{name}@{self.s3.endpoint}", name)
+        return Site(self, route, str(self.folder / name), name)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One target of one route."""
+
+    bench: Bench
+    route: Route
+    target: str
+    name: str
+
+    def job(self, state: int, fault: str = "", log: str = "") -> Job:
+        """A run that takes a state of the source there."""
+        source, origin = self.bench.source(self.route.source, state)
+        return Job(source, self.target, self.route.mode.value, origin, self.name, fault, log)
+
+    def run(self, state: int, fault: str = "", **changes: Any) -> Ended:
+        """Run it, over another way where `changes` say so."""
+        return self.bench.nursery.run(replace(self.job(state, fault), **changes))
+
+    def expected(self, state: int) -> list[Row]:
+        """What the target holds once that state was taken there; before any, nothing."""
+        if not state:
+            return []
+        if self.route.walks:  # an API gives what is new, and has no changed rows here
+            more = rows(ROWS + (ROWS // 2 if state > 1 else 0))
+            return [_told(row) for row in more]
+        return rows(ROWS, state)
+
+    def rows(self) -> list[Row]:
+        """What it holds."""
+        if self.route.target == "pg":
+            connection = self.bench.connection
+            if connection.execute("SELECT to_regclass(%s)", (f"{self.name}.{STREAM}",)).fetchone() == (None,):
+                return []
+            found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM {self.name}.{STREAM}".encode()).fetchall()
+        else:
+            dataset = Dataset(store(self.target), STREAM)
+            if dataset.log.newest() is None:
+                return []
+            lists = [row for batch in dataset.batches() for row in batch.select(COLUMNS).to_pylist()]
+            found = [tuple(row.values()) for row in lists]
+        return sorted(found, key=lambda row: row[0])
+
+    def leftovers(self) -> list[str]:
+        """What a finished load must not leave."""
+        if self.route.target == "pg":
+            return self._tables()
+        dataset, expected = Dataset(store(self.target), STREAM), set[str]()
+        newest = dataset.log.newest()
+        assert newest is not None
+        expected |= {f"{STREAM}/_commits/{number:020}.json" for number in range(1, newest.number + 1)}
+        expected |= {f"{STREAM}/{held.file.key}" for held in dataset.state(newest).files}
+        return sorted(self._objects() ^ expected)
+
+    def age(self) -> None:
+        """Let an hour have gone by for what a killed probe left; on S3 nobody can, so there it is not looked at."""
+        if self.route.target == "local":
+            for file in Path(self.target, "_probe").glob("*"):
+                os.utime(file, (0, 0))
+
+    def _tables(self) -> list[str]:
+        state = f"{self.name}_state"
+        found = self.bench.connection.execute(
+            "SELECT nspname || '.' || relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE nspname IN (%s, %s) AND relkind <> 'i' AND relname NOT IN ('positions', 'staged', %s)",
+            (self.name, state, STREAM),
+        ).fetchall()
+        found += self.bench.connection.execute(f"SELECT 'ledger: ' || table_name FROM {state}.staged".encode())
+        return [name for (name,) in found]
+
+    def _objects(self) -> set[str]:
+        if self.route.target == "s3":
+            return {info.key for info in store(self.target).list() if not info.key.startswith("_probe/")}
+        # Not by the store, which does not list what is unfinished.
+        return {str(file.relative_to(self.target)) for file in Path(self.target).rglob("*") if file.is_file()}
+
+
+def _told(row: Row) -> Row:
+    """A row as JSON tells it."""
+    number, amount, note, ratio, at = row
+    return number, str(amount), note, ratio, at.isoformat()
+
+
+def _answered(asked: Asked) -> Reply:
+    state = int(asked.path.split("/")[1])
+    all_rows = [_told(row) for row in rows(ROWS + (ROWS // 2 if state > 1 else 0))]
+    since = int(asked.query.get("since", "-1"))
+    new = [dict(zip(COLUMNS, row, strict=True)) for row in all_rows if row[0] > since]
+    first = int(asked.query.get("cursor", "0"))
+    following = first + PAGE if first + PAGE < len(new) else None
+    return json_reply({"items": new[first : first + PAGE], "next": following})
+
+
+def _append(folder: str, some: list[Row]) -> None:
+    types = [pa.int64(), pa.decimal128(38, 10), pa.string(), pa.float64(), pa.timestamp("us", "UTC")]
+    columns = [pa.array(column, kind) for column, kind in zip(zip(*some, strict=True), types, strict=True)]
+    records = pa.record_batch(columns, names=list(COLUMNS))
+    destination = DatasetDestination(LocalStore(folder))
+    with destination.begin("seed", Stream(STREAM, ("id",)), Mode.APPEND) as load:
+        load.commit([load.write(uuid.uuid4().hex, iter([Batch(records)]))], {"to": some[-1][0]})

@@ -1,0 +1,131 @@
+"""The matrix as data: which route meets what, where, and at which passing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from tests.faults.bench import ROUTES
+
+RUNNER = ("runner.before_plan", "runner.after_begin", "runner.before_commit", "runner.after_commit")
+READS = {
+    "api": ("api.page.read",),
+    "local": ("dataset.read.batch",),
+    "s3": ("dataset.read.batch",),
+    "pg": ("postgres.plan.made", "postgres.read.before"),
+}
+_DATASET = (
+    "dataset.probe.between",
+    "dataset.write.before_upload",
+    "dataset.write.in_upload",
+    "dataset.write.after_upload",
+    "dataset.write.after_receipt",
+    "dataset.commit.before",
+    "dataset.commit.before_put",
+    "dataset.commit.after_put",
+    "dataset.commit.after",
+    "dataset.cleanup.before",
+    "dataset.cleanup.before_ledger",
+    "dataset.cleanup.before_marker",
+)
+WRITES = {
+    "local": (*_DATASET, "local.write.before_publish", "local.write.after_link"),
+    "s3": _DATASET,
+    "pg": (
+        "postgres.begin.before",
+        "postgres.begin.after",
+        "postgres.write.before_copy",
+        "postgres.write.in_copy",
+        "postgres.write.after_copy",
+        "postgres.write.before_commit",
+        "postgres.write.after_commit",
+        "postgres.commit.before_move",
+        "postgres.commit.after_move",
+        "postgres.commit.before",
+        "postgres.commit.after",
+    ),
+}
+POINTS: Mapping[str, tuple[str, ...]] = {
+    route.name: (*RUNNER, *READS[route.source], *WRITES[route.target]) for route in ROUTES.values()
+}
+"""The points that a run of each route reaches: a test sees that it is these, and no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing that goes wrong in one run."""
+
+    route: str
+    fault: str
+    """`kill`, `overtake`, `full`, `cut`."""
+    place: str
+    """A point, or for `cut` where the connection breaks."""
+    nth: int = 1
+    state: int = 1
+    """Of the source: 1 into an empty target, 2 into one that holds state 1."""
+
+    def __str__(self) -> str:
+        return f"{self.route} {self.fault} {self.place} {self.nth} {'again' if self.state > 1 else 'first'}"
+
+
+def kills() -> Iterator[Case]:
+    """SIGKILL at every point that a route has, in its first load and in a later one, now early, now late."""
+    for route, points in POINTS.items():
+        for point, state in product(points, (1, 2)):
+            for nth in _passings(route, point, state):
+                yield Case(route, "kill", point, nth, state)
+
+
+def _passings(route: str, point: str, state: int) -> tuple[int, ...]:
+    """At which passings: those that each split or page brings are met early and late."""
+    if point == "local.write.before_publish":
+        return tuple(range(1, 13))
+    if point in {"dataset.probe.between", "runner.before_plan"}:
+        return (1,)
+    # An API is loaded in three commits, and then in two; pages, splits and files are more than commits elsewhere.
+    of_splits = ".write." in point or point in {"dataset.read.batch", "postgres.read.before", "api.page.read"}
+    if ROUTES[route].source == "api":
+        return (1, 3) if state == 1 else (1, 2)
+    if point == "local.write.after_link":
+        return (1, 2)
+    if not of_splits or (state > 1 and ROUTES[route].source in {"local", "s3"}):
+        return (1,)
+    return (1, 3)
+
+
+_PAUSES = {
+    "pg": ("postgres.write.in_copy", "postgres.write.after_commit"),
+    "local": ("dataset.write.in_upload", "dataset.write.after_receipt", "dataset.commit.before_put"),
+    "s3": ("dataset.write.in_upload", "dataset.commit.before_put"),
+}
+
+
+def overtaken() -> Iterator[Case]:
+    """SIGSTOP at a point before a commit, while another run of the pipeline comes to its end; then SIGCONT."""
+    for route in ROUTES.values():
+        for place in ("runner.before_plan", *_PAUSES[route.target], "runner.before_commit"):
+            for state in (1, 2):
+                yield Case(route.name, "overtake", place, 1, state)
+
+
+def full() -> Iterator[Case]:
+    """The disk is full from a point on, so that each kind of write is once the first to fail."""
+    for route, state in product(("api->objects", "pg->objects"), (1, 2)):
+        for place in ("runner.before_plan", *WRITES["local"][1:-1]):
+            # What can only fail once the commit is there is left to the next run, and told as a warning.
+            yield Case(route, "full", place, 1, state)
+
+
+def everything() -> list[Case]:
+    """The whole matrix."""
+    return [*kills(), *overtaken(), *full()]
+
+
+def chosen() -> list[Case]:
+    """What a plain run of the tests takes: every point dies on one route or another, and some of the rest."""
+    of_point: dict[str, list[Case]] = {}
+    for case in kills():
+        of_point.setdefault(case.place, []).append(case)
+    found = [cases[7 * n % len(cases)] for n, cases in enumerate(of_point.values())]
+    return [*found, *list(overtaken())[::9], *list(full())[::6]]

@@ -1,0 +1,75 @@
+"""The routes as pipelines: what a worker is told, and what it runs of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from de_classes.api import ApiClient, ApiSource, CursorInBody, Incremental, Resource
+from de_classes.contracts import Mode
+from de_classes.pipelines import Checkpoint, Pipeline
+from de_classes.storage.objects import DatasetDestination, DatasetSource, LocalStore, S3Store
+from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+
+if TYPE_CHECKING:
+    from de_classes.contracts import Destination, Source
+    from de_classes.storage.objects import ObjectStore
+
+STREAM = "orders"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run: from where to where, and what is to go wrong in it. Everything here survives JSON."""
+
+    source: str
+    """Of an API and of PostgreSQL the URL, of a dataset the folder or `s3:bucket@endpoint`."""
+    target: str
+    mode: str
+    origin: str = ""
+    """A table at the source."""
+    schema: str = ""
+    """Of a PostgreSQL target: the schema, whose state is kept in one beside it."""
+    fault: str = ""
+    """As DE_CLASSES_FAULT has it."""
+    log: str = ""
+
+
+def run(job: Job) -> None:
+    """Run it to its end."""
+    checkpoint = Checkpoint(rows=40)
+    Pipeline("faults", _source(job), _destination(job), routes=[STREAM], mode=job.mode, checkpoint=checkpoint).run()
+
+
+def _source(job: Job) -> Source:
+    if job.source.startswith("http:"):
+        newer = Incremental(param="since", field="id")
+        resource = Resource(STREAM, "/orders", paging=CursorInBody(at="next"), primary_key=("id",), incremental=newer)
+        return ApiSource(ApiClient(job.source), [resource])
+    if job.source.startswith("postgresql:"):
+        return PostgresSource(job.source, tables={STREAM: job.origin}, split_bytes=8192)
+    return DatasetSource(store(job.source), split_bytes=1)
+
+
+def _destination(job: Job) -> Destination:
+    if job.target.startswith("postgresql:"):
+        client = PostgresClient(job.target, connect_timeout_seconds=2)
+        return PostgresDestination(client, schema=job.schema, state_schema=f"{job.schema}_state")
+    own: dict[str, Any] = {"keep_replaced_seconds": 0} if job.mode == Mode.REPLACE else {}
+    return DatasetDestination(store(job.target), target_file_bytes=1 << 20, **own)
+
+
+def store(place: str) -> ObjectStore:
+    """A local folder, or a bucket of the tests' S3 server."""
+    kind, _, rest = place.partition(":")
+    if kind != "s3":
+        return LocalStore(place)
+    bucket, _, endpoint = rest.partition("@")
+    return S3Store(
+        bucket,
+        endpoint=endpoint,
+        access_key_id="test-key",
+        secret_access_key="test-secret",
+        patience_seconds=1,
+        timeout_seconds=10,
+    )

@@ -1,0 +1,39 @@
+"""What the routes carry: rows that a careless step would change, in a first state and in a later one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+Row: TypeAlias = tuple[Any, ...]
+
+COLUMNS = ("id", "amount", "note", "ratio", "at")
+DDL = "(id bigint PRIMARY KEY, amount numeric(38, 10), note text, ratio float8, at timestamptz)"
+_NOTES = (None, "", "\\N", 'a "quoted",\r\nline', "ünïcode ☃ \t", "NULL")
+
+
+def rows(count: int, state: int = 1) -> list[Row]:
+    """So many rows; in state 2 there are half as many more, and every third has another amount."""
+    changed = [number for number in range(count) if state > 1 and number % 3 == 0]
+    more = range(count, count + count // 2 if state > 1 else count)
+    return sorted(
+        [_row(number, 0) for number in range(count) if number not in set(changed)]
+        + [_row(number, 1) for number in changed]
+        + [_row(number, 0) for number in more]
+    )
+
+
+def added(count: int) -> list[Row]:
+    """What came between the states: changed rows and new ones."""
+    return sorted(set(rows(count, 2)) - set(rows(count)))
+
+
+def _row(number: int, version: int) -> Row:
+    return (
+        number,
+        Decimal(10) ** 27 + Decimal(number) / 10_000 + version,
+        _NOTES[number % len(_NOTES)],
+        number / 3,
+        datetime(2024, 2, 29, tzinfo=UTC) + timedelta(days=number, microseconds=number),
+    )

@@ -1,0 +1,94 @@
+"""What happens in a case, and what must hold after it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from de_classes.contracts import Mode
+from tests.faults.bench import ROUTES, Bench, Site
+from tests.faults.nursery import Ended
+
+if TYPE_CHECKING:
+    from tests.faults.cases import Case
+
+# Where a commit is lasting already: what is stopped or fails from there on has nothing to lose.
+_COMMITTED = ("dataset.commit.after_put", "dataset.commit.after", "dataset.cleanup", "postgres.commit.after")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of the run that met the fault; that the next one made it whole is what a trial asserts."""
+
+    outcome: str
+    seconds: float
+
+
+def tried(bench: Bench, case: Case) -> Told:
+    """Go through a case.
+
+    Raises:
+        AssertionError: a promise of docs/guarantees.md was broken.
+
+    """
+    began = time.perf_counter()
+    site = bench.site(ROUTES[case.route])
+    if case.state > 1:
+        _done(site.run(1))
+    outcome = _FAULTS[case.fault](site, case)
+    _whole(site, case.state)
+    return Told(outcome, time.perf_counter() - began)
+
+
+def _killed(site: Site, case: Case) -> str:
+    ended = site.run(case.state, f"{case.place}:{case.nth}")
+    assert ended.outcome == "killed", ended
+    _see_nothing_half(site, case.state)
+    return ended.outcome
+
+
+def _overtaken(site: Site, case: Case) -> str:
+    late = site.bench.nursery.start(site.job(case.state, f"{case.place}:{case.nth}:stop"))
+    assert (stopped := late.wait()).outcome == "stopped", stopped
+    _done(site.run(case.state))
+    assert site.rows() == site.expected(case.state)
+    late.go_on()
+    ended = late.wait()
+    assert ended.outcome == "Overtaken", ended
+    assert site.rows() == site.expected(case.state)
+    return ended.outcome
+
+
+def _full(site: Site, case: Case) -> str:
+    ended = site.run(case.state, f"{case.place}:{case.nth}:full")
+    harmless = case.place.startswith(_COMMITTED) and not site.route.walks
+    assert ended.outcome == ("done" if harmless else "OutOfSpace"), ended
+    _see_nothing_half(site, case.state)
+    return ended.outcome
+
+
+_FAULTS = {"kill": _killed, "overtake": _overtaken, "full": _full}
+
+
+def _see_nothing_half(site: Site, state: int) -> None:
+    """See that what is visible is the state before or the one after, or for a walk what its commits brought so far."""
+    there, before, after = site.rows(), site.expected(state - 1), site.expected(state)
+    if site.route.walks:
+        assert len(before) <= len(there)
+        assert there == after[: len(there)]
+    else:
+        assert there in (before, after)
+
+
+def _whole(site: Site, state: int) -> None:
+    """Run it again to its end, appending once more: everything is there as it should be, and nothing else."""
+    site.age()
+    for _ in range(2 if site.route.mode is Mode.APPEND else 1):
+        _done(site.run(state))
+        assert site.rows() == site.expected(state)
+        assert (left := site.leftovers()) == [], left
+
+
+def _done(ended: Ended) -> None:
+    assert ended.outcome == "done", ended
