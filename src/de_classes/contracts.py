@@ -43,6 +43,7 @@ __all__ = [
     "Observer",
     "Plan",
     "Position",
+    "Previews",
     "Receipt",
     "Retried",
     "RunFailed",
@@ -316,6 +317,20 @@ class Destination(Protocol):
 
         Raises:
             ConfigurationError: there is no such mode here, or it is merge and the stream has no primary key.
+
+        """
+        ...
+
+
+@runtime_checkable
+class Previews(Protocol):
+    """A destination that can tell beforehand what a load would change besides rows."""
+
+    def preview(self, stream: Stream, mode: Mode) -> Sequence[str]:
+        """The statements that would run for a stream of known columns, as people read them; nothing is changed.
+
+        Raises:
+            SchemaMismatch: the load would be refused for its columns.
 
         """
         ...

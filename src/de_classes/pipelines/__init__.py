@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .pipeline import EtlPipeline as EtlPipeline
     from .pipeline import Pipeline as Pipeline
     from .pipeline import Route as Route
+    from .preview import PipelinePlan as PipelinePlan
+    from .preview import StreamPlan as StreamPlan
     from .report import RunReport as RunReport
     from .report import StreamReport as StreamReport
     from .runner import Checkpoint as Checkpoint
@@ -27,9 +29,11 @@ __getattr__, __dir__, __all__ = lazy(
         "EtlPipeline": ".pipeline",
         "ObjectStoreToPostgres": ".named",
         "Pipeline": ".pipeline",
+        "PipelinePlan": ".preview",
         "PostgresToObjectStore": ".named",
         "Route": ".pipeline",
         "RunReport": ".report",
+        "StreamPlan": ".preview",
         "StreamReport": ".report",
     },
 )

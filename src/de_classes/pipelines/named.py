@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from de_classes.contracts import Transform
     from de_classes.storage.objects import ObjectStore
     from de_classes.storage.postgres import PostgresClient
+    from de_classes.storage.postgres.pieces import Cut
+    from de_classes.storage.postgres.types import Unheld
+    from de_classes.utils.schemas import SchemaChanges
 
     from .pipeline import Route
 
@@ -42,9 +45,13 @@ class ObjectStoreToPostgres(Pipeline):
         routes: Sequence[Route | str] | None = None,
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.MERGE,
+        schema_changes: SchemaChanges = "freeze",
+        truncate: bool = False,
     ) -> None:
         source = DatasetSource(store, prefix)
-        destination = PostgresDestination(postgres, schema=schema, state_schema=state_schema)
+        destination = PostgresDestination(
+            postgres, schema=schema, state_schema=state_schema, schema_changes=schema_changes, truncate=truncate
+        )
         super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode)
 
 
@@ -52,6 +59,7 @@ class PostgresToObjectStore(Pipeline):
     """Copies PostgreSQL tables and queries to datasets in S3, MinIO or a folder.
 
     Each run reads the tables whole, each under one snapshot, and replaces the datasets unless `mode` says otherwise.
+    What is read, and how, is said as to a `PostgresSource`; a dataset cannot merge changes, so it is always the whole.
     Files that were replaced are kept for `keep_replaced_seconds`, for those who still read them.
     """
 
@@ -62,13 +70,32 @@ class PostgresToObjectStore(Pipeline):
         *,
         name: str = "postgres_to_object_store",
         tables: Sequence[str] | Mapping[str, str] = (),
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
         queries: Mapping[str, str] | None = None,
+        splits: Mapping[str, Cut] | None = None,
+        unheld: Unheld = "fail",
+        split_bytes: int = 64 * 2**20,
+        max_connections: int | None = None,
         prefix: str = "",
         routes: Sequence[Route | str] | None = None,
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.REPLACE,
+        schema_changes: SchemaChanges = "freeze",
         keep_replaced_seconds: float = 86_400.0,
     ) -> None:
-        source = PostgresSource(postgres, tables=tables, queries=queries or {})
-        destination = DatasetDestination(store, prefix, keep_replaced_seconds=keep_replaced_seconds)
+        source = PostgresSource(
+            postgres,
+            tables=tables,
+            include=include,
+            exclude=exclude,
+            queries=queries or {},
+            splits=splits,
+            unheld=unheld,
+            split_bytes=split_bytes,
+            max_connections=max_connections,
+        )
+        destination = DatasetDestination(
+            store, prefix, keep_replaced_seconds=keep_replaced_seconds, schema_changes=schema_changes
+        )
         super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode)

@@ -9,6 +9,7 @@ from de_classes.contracts import Destination, Mode
 from de_classes.errors import ConfigurationError
 
 from .passage import Target
+from .preview import planned
 from .runner import Checkpoint, Runner, Task
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Observer, Source, Stream, Transform
 
+    from .preview import PipelinePlan
     from .report import RunReport
 
 __all__ = ["EltPipeline", "EtlPipeline", "Pipeline", "Route", "SqlDestination"]
@@ -77,6 +79,17 @@ class Pipeline:
         return (
             f"{type(self).__name__}({self.name!r}, {self.source!r} -> {self.destination!r}, mode={self.mode.value!r})"
         )
+
+    def plan(self) -> PipelinePlan:
+        """What a run would do now: from where each stream goes on, in how many splits, and what DDL would run.
+
+        Both ends are asked, nothing is read or changed. What would keep a stream from running is told with it.
+
+        Raises:
+            ConfigurationError: a route names a stream that the source does not have.
+
+        """
+        return planned(self.name, self.source, self.destination, self.mode, self._tasks())
 
     def run(self, *, executor: Executor | None = None, observers: Sequence[Observer] = ()) -> RunReport:
         """Take every stream from where the last commit left it to the present.

@@ -131,6 +131,20 @@ class PostgresDestination:
             refuse_obstacles(connection, str(name), name, table, growth)
             return growing_ddl(connection, name, growth)
 
+    def preview(self, stream: Stream, mode: Mode) -> list[str]:  # noqa: ARG002 -- in every mode the table is made alike
+        """The statements with which a commit would make the table or let it grow.
+
+        Raises:
+            SchemaMismatch: the columns cannot be taken, or only if they were allowed to grow.
+
+        """
+        if stream.schema is None:
+            return []
+        name, key = self.table(stream.name), tuple(map(shortened, stream.primary_key))
+        with self.client.connect() as connection:
+            place(str(name), stream.schema, table_in_catalogue(connection, name), key, self.schema_changes)
+        return self.changes(stream.name, stream.schema, stream.primary_key)
+
     def position(self, pipeline: str, stream: Stream) -> Position | None:
         """The position in the last commit of the pipeline to this stream; None when its table was dropped since."""
         state = self._state(pipeline, stream)

@@ -14,7 +14,7 @@ from de_classes.contracts import Batch, Mode, Stream
 from de_classes.errors import ValueNotHeld
 from de_classes.pipelines import ObjectStoreToPostgres, Pipeline, PostgresToObjectStore
 from de_classes.storage.objects import LocalStore
-from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+from de_classes.storage.postgres import KeyHashes, PostgresClient, PostgresDestination, PostgresSource
 from de_classes.storage.postgres.catalogue import columns_of
 from de_classes.storage.postgres.copy_binary import CopyBinaryReader
 from de_classes.storage.postgres.read import AdbcReader
@@ -384,6 +384,26 @@ def test_a_dataset_brings_everything_back(made: PostgresClient, tmp_path: Any) -
     PostgresToObjectStore(made, store, tables={"copied": "everything"}, prefix="lake").run()
     ObjectStoreToPostgres(store, made, prefix="lake", schema="by_dataset", mode="replace").run()
     same(made, "everything", "by_dataset")
+
+
+def test_the_named_pipelines_hand_on_how_to_read_and_write(client: PostgresClient, tmp_path: Any) -> None:
+    """Patterns, cuts, the policy for values and evolving are the sources' and destinations' own."""
+    client.run(
+        "CREATE SCHEMA sales; CREATE TABLE sales.days (id int PRIMARY KEY, day date); CREATE TABLE sales.tmp (n int)"
+    )
+    client.run("INSERT INTO sales.days SELECT n, date '2026-01-01' + n FROM generate_series(1, 9) n")
+    client.run("UPDATE sales.days SET day = 'infinity' WHERE id = 5")
+    store = LocalStore(tmp_path / "store")
+    options: Any = {"include": ["sales.*"], "exclude": ["sales.tmp"], "unheld": "quarantine", "max_connections": 3}
+    out = PostgresToObjectStore(client, store, splits={"days": KeyHashes("id", 4)}, **options)
+    assert (out.plan().streams[0].splits, out.run().rejected) == (4, 1)
+    back = ObjectStoreToPostgres(store, client, schema="back", schema_changes="evolve")
+    assert back.run().rows == 8
+    client.run("ALTER TABLE sales.days ADD note text DEFAULT 'x'")
+    out = PostgresToObjectStore(client, store, schema_changes="evolve", **options)
+    out.run()
+    ObjectStoreToPostgres(store, client, schema="back", schema_changes="evolve", mode="replace", truncate=True).run()
+    assert client.fetch("SELECT count(*), min(note) FROM back.days") == [(8, "x")]
 
 
 # --- Random values ----------------------------------------------------------------------------------------------------
