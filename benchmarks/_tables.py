@@ -1,4 +1,4 @@
-"""The two tables of the benchmarks, made by the server itself: the same rows each time, of any number."""
+"""The tables of the benchmarks, made by the server itself: the same rows each time, of any number."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["KEYS", "TABLES", "make"]
+__all__ = ["KEYS", "ROWS", "SHIFTS", "TABLES", "make"]
 
 _DRAW = """
 CREATE FUNCTION pg_temp.drawn(n bigint, salt bigint, count bigint) RETURNS bigint IMMUTABLE PARALLEL SAFE LANGUAGE sql
@@ -57,8 +57,24 @@ INSERT INTO messy SELECT
 FROM generate_series(0, %s - 1) n
 """
 
-TABLES = {"lineitem": (_LINEITEM, _LINEITEM_ROWS), "messy": (_MESSY, _MESSY_ROWS)}
-KEYS = {"lineitem": ("l_orderkey", "l_linenumber"), "messy": ("id",)}
+_LARGE = """
+CREATE TABLE large (id bigint NOT NULL, body text);
+ALTER TABLE large ALTER body SET STORAGE EXTERNAL
+"""
+_LARGE_ROWS = """
+INSERT INTO large SELECT n, repeat(megabyte, 10) || n
+FROM generate_series(0, %s - 1) n, (SELECT string_agg(md5(i::text), '') AS megabyte FROM generate_series(1, 32768) i)
+"""
+
+TABLES = {"lineitem": (_LINEITEM, _LINEITEM_ROWS), "messy": (_MESSY, _MESSY_ROWS), "large": (_LARGE, _LARGE_ROWS)}
+ROWS = {"lineitem": 6_000_000, "messy": 1_000_000, "large": 40}
+KEYS = {"lineitem": ("l_orderkey", "l_linenumber"), "messy": ("id",), "large": ("id",)}
+SHIFTS = {
+    "lineitem": "l_orderkey = l_orderkey + 1000000000",
+    "messy": "id = md5(id::text)::uuid",
+    "large": "id = id + 1000000000",
+}
+"""What makes other keys of a table's."""
 
 
 def make(connection: psycopg.Connection[Any], name: str, rows: int) -> None:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """How long tables take between PostgreSQL and Parquet files, against what the server and the wire alone take.
 
-usage: benchmarks/postgres_and_files.py [--runs 3] [--table lineitem] [--rows 6000000] [CONTENDER ...]
+usage: benchmarks/postgres_and_files.py [--runs 3] [--table NAME] [--rows N] [--peers PYTHON] [CONTENDER ...]
 
-The tables are those of `_tables.py`: `lineitem` (16 columns as TPC-H has them) and `messy` (uuid, jsonb, text[],
-timestamptz, free numeric of up to 50 digits, text with line breaks, nulls). Each contender runs in a process of its
-own, and they take turns:
+The tables are those of `_tables.py`: `lineitem` (16 columns as TPC-H has them, 6 million rows), `messy` (uuid, jsonb,
+text[], timestamptz, free numeric of up to 50 digits, text with line breaks, nulls; 1 million) and `large` (40 rows of
+10 MB). Without --table, all of them, and the smallest job. Each contender runs in a process of its own, and they take
+turns:
 
     copy-out    COPY (FORMAT binary) TO STDOUT over one connection, thrown away: the unit of what reads
     to-parquet  PostgresSource to a dataset in a local folder
@@ -14,33 +15,38 @@ own, and they take turns:
     merge-sql   COPY into a temporary table, and INSERT ... ON CONFLICT DO UPDATE, by hand: the unit of merging
     merge       a dataset of 1/6 of the rows, half of them new, merged by the primary key
 
-Printed are medians, how they relate to their units, and the most memory that the process held. PostgreSQL is an
-embedded one, in its own processes, without fsync, on the same processors.
+--peers names the Python of an environment that has some of duckdb, connectorx, dlt and adbc-driver-postgresql: those
+that are there run as well (see `peers/tables.py`). One that fails is told, and the others go on.
+
+Printed are medians, how they relate to their units, processor time of client and server together, and the most memory
+that the process held. PostgreSQL is an embedded one, in its own processes, without fsync, on the same processors.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-from _tables import KEYS, TABLES, make
+from _measuring import Taken, telling
+from _tables import KEYS, ROWS, SHIFTS, TABLES, make
 
 from de_classes.pipelines import ObjectStoreToPostgres, PostgresToObjectStore, Route
 from de_classes.storage.objects import LocalStore
 from de_classes.testing.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _CHUNK = 1 << 20
 _SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "autovacuum": "off"}
@@ -53,6 +59,8 @@ class Task:
     postgres: str
     folder: str
     table: str
+    server: int
+    """The server's first process."""
 
     @property
     def binary(self) -> Path:
@@ -136,6 +144,24 @@ CONTENDERS: dict[str, tuple[Callable[[Task], None], str]] = {
     "merge-sql": (merge_sql, "merge-sql"),
     "merge": (merge, "merge-sql"),
 }
+PEERS = {
+    "duckdb-out": "copy-out",
+    "adbc-out": "copy-out",
+    "connectorx-out": "copy-out",
+    "dlt-out": "copy-out",
+    "duckdb-in": "copy-in",
+    "adbc-in": "copy-in",
+}
+UNITS = {name: unit for name, (_, unit) in CONTENDERS.items()} | PEERS
+SMALLEST = """
+import sys
+from de_classes.pipelines import ObjectStoreToPostgres, PostgresToObjectStore
+from de_classes.storage.objects import LocalStore
+store = LocalStore(sys.argv[2])
+PostgresToObjectStore(sys.argv[1], store, tables=["one"]).run()
+ObjectStoreToPostgres(store, sys.argv[1], routes=["one"], schema="loads", mode="append").run()
+"""
+_MISSING = 3
 
 
 def prepared(task: Task, rows: int) -> None:
@@ -146,9 +172,8 @@ def prepared(task: Task, rows: int) -> None:
         connection.execute(f"CREATE TABLE {task.changed} (LIKE {task.table}, PRIMARY KEY ({keys}))".encode())
         half = rows // 12
         connection.execute(f"INSERT INTO {task.changed} SELECT * FROM {task.table} LIMIT {half}".encode())
-        shifted = {"lineitem": "l_orderkey = l_orderkey + 1000000000", "messy": "id = md5(id::text)::uuid"}[task.table]
         connection.execute(f"CREATE TEMPORARY TABLE more AS TABLE {task.changed}".encode())
-        connection.execute(f"UPDATE more SET {shifted}".encode())
+        connection.execute(f"UPDATE more SET {SHIFTS[task.table]}".encode())
         connection.execute(f"INSERT INTO {task.changed} TABLE more".encode())
     for table, file in ((task.table, task.binary), (task.changed, task.binary.with_suffix(".changed"))):
         with (
@@ -173,48 +198,94 @@ def cleared(task: Task, name: str) -> None:
 
 
 def run_alone(name: str, task: Task) -> None:
-    """Run one contender here, and print seconds and peak memory in bytes."""
-    began = time.perf_counter()
-    CONTENDERS[name][0](task)
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit]))
+    """Run one contender here, and print what it took."""
+    with telling(time.perf_counter(), task.server):
+        CONTENDERS[name][0](task)
 
 
-def measured(name: str, task: Task) -> list[float]:
-    """What one contender says in a process of its own."""
+def measured(name: str, task: Task, peers: str) -> Taken | None:
+    """What one contender says in a process of its own; None when it could not."""
     cleared(task, name)
-    command = [sys.executable, str(Path(__file__).resolve()), "--alone", task.postgres, task.folder, task.table, name]
+    place = [task.postgres, task.folder, task.table, str(task.server)]
+    if name in PEERS:
+        command = [peers, str(Path(__file__).resolve().parent / "peers" / "tables.py"), name, *place]
+    else:
+        command = [sys.executable, str(Path(__file__).resolve()), "--alone", *place, name]
     answer = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 -- our own command
-    if answer.returncode:
+    if not answer.returncode:
+        return Taken(*json.loads(answer.stdout.splitlines()[-1]))
+    if name not in PEERS:
         raise SystemExit(f"{name} failed:\n{answer.stderr}")
-    result: list[float] = json.loads(answer.stdout.splitlines()[-1])
-    return result
+    if answer.returncode != _MISSING:
+        said = [line for line in answer.stderr.splitlines() if "rror" in line] or ["nothing said"]
+        print(f"{name} cannot: {said[-1][:200]}", file=sys.stderr)
+    return None
+
+
+def compare(task: Task, rows: int, runs: int, names: list[str], peers: str) -> None:
+    """Run the contenders in turns on one table, and print their medians."""
+    prepared(task, rows)
+    rounds = [{name: measured(name, task, peers) for name in names} for _ in range(runs)]
+    print(f"\n{task.table}, {rows:,} rows, {runs} runs")
+    print(f"{'':14} {'seconds':>8} {'x unit':>7} {'processors':>10} {'x unit':>7} {'peak MiB':>9}")
+    for name in names:
+        told = [taken for one in rounds if (taken := one[name])]
+        units = [taken for one in rounds if (taken := one.get(UNITS[name]))]
+        if told:
+            own, unit = (Taken(*map(statistics.median, zip(*some, strict=True))) for some in (told, units or told))
+            print(
+                f"{name:14} {own.seconds:>8.2f} {own.seconds / unit.seconds:>7.2f}"
+                f" {own.processors:>10.2f} {own.processors / unit.processors:>7.2f} {own.peak / 2**20:>9.0f}",
+                flush=True,
+            )
+
+
+def smallest(postgres: str, runs: int) -> None:
+    """One row to files and back, from the start of Python to its end."""
+    with psycopg.connect(postgres) as connection:
+        connection.execute("CREATE TABLE one AS SELECT 1 AS id, 'x' AS name")
+    seconds = []
+    for _ in range(runs):
+        with psycopg.connect(postgres, autocommit=True) as connection, tempfile.TemporaryDirectory() as folder:
+            connection.execute("DROP SCHEMA IF EXISTS de_classes, loads CASCADE")
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", SMALLEST, postgres, folder], check=True)  # noqa: S603 -- our own
+            seconds.append(time.perf_counter() - began)
+    print(f"\none row, to files and back, with the start of Python: {statistics.median(seconds):.2f} seconds")
+
+
+@contextmanager
+def server(*, over_tcp: bool) -> Iterator[tuple[str, int]]:
+    """A PostgreSQL, and its first process; over TCP where others come, whose clients know no sockets in folders."""
+    settings = dict(_SETTINGS)
+    if over_tcp:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            settings |= {"listen_addresses": "127.0.0.1", "port": str(free.getsockname()[1])}
+    with EmbeddedPostgres(settings=settings) as postgres:
+        url = f"postgresql://postgres:any@127.0.0.1:{settings['port']}/postgres" if over_tcp else postgres.url
+        yield url, int((postgres.cluster / "postmaster.pid").read_text().split()[0])
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("contenders", nargs="*", choices=[[], *CONTENDERS], default=[])
+    parser.add_argument("contenders", nargs="*", choices=[[], *UNITS], default=[])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--table", choices=[*TABLES], default="lineitem")
-    parser.add_argument("--rows", type=int, default=6_000_000)
-    parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--table", choices=[*TABLES])
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--peers", default="", help="the Python of an environment that has other tools")
+    parser.add_argument("--alone", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.alone:
-        run_alone(asked.contenders[0], Task(*asked.alone))
+        *place, first = asked.alone
+        run_alone(asked.contenders[0], Task(*place, int(first)))
         return
-    names = asked.contenders or [*CONTENDERS]
-    with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(settings=_SETTINGS) as postgres:
-        task = Task(postgres.url, folder, asked.table)
-        prepared(task, asked.rows)
-        rounds = [{name: measured(name, task) for name in names} for _ in range(asked.runs)]
-    print(f"{asked.table}, {asked.rows:,} rows, {asked.runs} runs")
-    print(f"{'':12} {'seconds':>8} {'x unit':>7} {'peak MiB':>9}")
-    for name in names:
-        seconds, peak = (statistics.median(one[name][n] for one in rounds) for n in range(2))
-        unit = CONTENDERS[name][1]
-        base = statistics.median(one[unit][0] for one in rounds) if unit in names else float("nan")
-        print(f"{name:12} {seconds:>8.2f} {seconds / base:>7.2f} {peak / 2**20:>9.0f}")
+    names = asked.contenders or [*CONTENDERS, *(PEERS if asked.peers else ())]
+    with tempfile.TemporaryDirectory() as folder, server(over_tcp=bool(asked.peers)) as (url, first):
+        for table in [asked.table] if asked.table else TABLES:
+            compare(Task(url, folder, table, first), asked.rows or ROWS[table], asked.runs, names, asked.peers)
+        if not asked.table:
+            smallest(url, asked.runs)
 
 
 if __name__ == "__main__":
