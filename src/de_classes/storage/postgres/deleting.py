@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
 from de_classes.utils.deletes import refuse_too_many
 
 from .catalogue import column_list, table_in_catalogue
 from .growing import converted
+from .history import MOMENT, VALID_TO
 from .identifiers import TableName, quoted
 from .placing import place
 from .spool import Spool
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .encode import CopyEncoder
     from .placing import Placing
 
-__all__ = ["AliveKeys", "Deletes"]
+__all__ = ["AliveKeys", "Closing", "Deletes", "Deleting", "End", "Marking"]
 
 
 class AliveKeys(Spool):
@@ -68,19 +69,116 @@ class AliveKeys(Spool):
         self.copy(connection, f"COPY {name.sql} ({column_list(columns)}) FROM STDIN WITH {self._encoder.options}")
 
 
+class End(Protocol):
+    """What becomes of a row whose key is not alive."""
+
+    @property
+    def open(self) -> str:
+        """The rows of `row_` of which nothing has become yet: an SQL condition."""
+        ...
+
+    def ensure(self, connection: psycopg.Connection[Any], target: TableName, table: Table) -> None:
+        """See that the table has what this needs."""
+        ...
+
+    def statement(self, target: TableName, keys: str, same: str) -> str:
+        """The statement that ends the rows of `row_` whose key is one of `keys`."""
+        ...
+
+    def revival(self, target: TableName, alive: str, same: str) -> str | None:
+        """The statement that takes back the end of rows whose key is alive again; None where there is nothing to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deleting:
+    """The row is deleted."""
+
+    open: str = "true"
+
+    def ensure(self, connection: psycopg.Connection[Any], target: TableName, table: Table) -> None:
+        """It needs nothing."""
+
+    def statement(self, target: TableName, keys: str, same: str) -> str:
+        """Delete them."""
+        return f"DELETE FROM {target.sql} AS row_ USING {keys} WHERE {same}"
+
+    def revival(self, target: TableName, alive: str, same: str) -> str | None:  # noqa: ARG002 -- it is not there
+        """What is gone comes as a new row."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """A column of the row is set to the moment of the commit, and to NULL when the key is there again."""
+
+    column: str
+
+    @property
+    def open(self) -> str:
+        """Those without the mark."""
+        return f"row_.{quoted(self.column)} IS NULL"
+
+    def ensure(self, connection: psycopg.Connection[Any], target: TableName, table: Table) -> None:
+        """Add the column, if it is missing.
+
+        Raises:
+            SchemaMismatch: there is another column of its name.
+
+        """
+        found = [column.type.base for column in table.columns if column.name == self.column]
+        if not found:
+            connection.execute(f"ALTER TABLE {target.sql} ADD COLUMN {quoted(self.column)} timestamptz".encode())
+        elif found != ["timestamptz"]:
+            raise SchemaMismatch(
+                f"table {target}",
+                f"its column {self.column!r}, which is to mark deleted rows, is {found[0]}, not timestamptz",
+                "Name another one: mark_deleted=...",
+            )
+
+    def statement(self, target: TableName, keys: str, same: str) -> str:
+        """Mark them."""
+        return f"UPDATE {target.sql} AS row_ SET {quoted(self.column)} = now() FROM {keys} WHERE {same}"
+
+    def revival(self, target: TableName, alive: str, same: str) -> str | None:
+        """Take the mark away."""
+        mark = quoted(self.column)
+        return (
+            f"UPDATE {target.sql} AS row_ SET {mark} = NULL WHERE row_.{mark} IS NOT NULL"
+            f" AND EXISTS (SELECT FROM ({alive}) AS key_ WHERE {same})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The current version of the row is closed; when the key is there again, a new version comes."""
+
+    open: str = f"row_.{VALID_TO} IS NULL"
+
+    def ensure(self, connection: psycopg.Connection[Any], target: TableName, table: Table) -> None:
+        """It needs nothing that a history has not."""
+
+    def statement(self, target: TableName, keys: str, same: str) -> str:
+        """Close them."""
+        return f"UPDATE {target.sql} AS row_ SET {VALID_TO} = {MOMENT} FROM {keys} WHERE {self.open} AND {same}"
+
+    def revival(self, target: TableName, alive: str, same: str) -> str | None:  # noqa: ARG002 -- nothing is taken back
+        """What was closed stays closed."""
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Deletes:
-    """What becomes of rows of a table whose keys are not alive."""
+    """Ends the rows of a table whose keys are not alive."""
 
     target: TableName
     state_schema: str
     primary_key: Sequence[str]
     max_share: float
-    mark: str | None
-    """A column that takes the moment of the commit in place of the row's being deleted, and NULL when it is back."""
+    end: End
 
     def apply(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
-        """Delete or mark the rows without a living key, and take back the marks of those that have one again.
+        """End the rows without a living key, and take back the end of those that have one again.
 
         Rows with a null in their key, which no load has put there, stay.
 
@@ -93,46 +191,23 @@ class Deletes:
         telling = [receipt for receipt in receipts if receipt.alive is not None]
         if table is None or not telling:
             return
-        self._ensure_mark(connection, table)
+        self.end.ensure(connection, self.target, table)
         alive = " UNION ALL ".join(self._keys(connection, receipt, table) for receipt in telling)
         same = " AND ".join(f"row_.{quoted(key)} = key_.{quoted(key)}" for key in self.primary_key)
         whole = " AND ".join(f"row_.{quoted(key)} IS NOT NULL" for key in self.primary_key)
-        unmarked = "true" if self.mark is None else f"row_.{quoted(self.mark)} IS NULL"
         keys = ", ".join(f"row_.{quoted(key)}" for key in self.primary_key)
-        connection.execute(
-            f"CREATE TEMPORARY TABLE gone ON COMMIT DROP AS SELECT {keys} FROM {self.target.sql} AS row_"
-            f" WHERE {unmarked} AND {whole} AND NOT EXISTS (SELECT FROM ({alive}) AS key_ WHERE {same})".encode()
-        )
-        (gone,) = connection.execute("SELECT count(*) FROM pg_temp.gone").fetchone() or (0,)
+        gone = connection.execute(
+            f"CREATE TEMPORARY TABLE gone AS SELECT {keys} FROM {self.target.sql} AS row_"
+            f" WHERE {self.end.open} AND {whole} AND NOT EXISTS"
+            f" (SELECT FROM ({alive}) AS key_ WHERE {same})".encode()
+        ).rowcount
         if gone:
-            self._refuse_too_many(connection, gone, unmarked)
-            self._let_go(connection, gone, same)
-        if self.mark is not None:
-            mark = quoted(self.mark)
-            connection.execute(
-                f"UPDATE {self.target.sql} AS row_ SET {mark} = NULL WHERE row_.{mark} IS NOT NULL"
-                f" AND EXISTS (SELECT FROM ({alive}) AS key_ WHERE {same})".encode()
-            )
+            self._refuse_too_many(connection, gone)
+            self._end(connection, gone, same)
+        revival = self.end.revival(self.target, alive, same)
+        if revival is not None:
+            connection.execute(revival.encode())
         connection.execute("DROP TABLE pg_temp.gone")
-
-    def _ensure_mark(self, connection: psycopg.Connection[Any], table: Table) -> None:
-        """See that there is the column for the mark, if one is wanted.
-
-        Raises:
-            SchemaMismatch: there is another column of its name.
-
-        """
-        if self.mark is None:
-            return
-        found = [column.type.base for column in table.columns if column.name == self.mark]
-        if not found:
-            connection.execute(f"ALTER TABLE {self.target.sql} ADD COLUMN {quoted(self.mark)} timestamptz".encode())
-        elif found != ["timestamptz"]:
-            raise SchemaMismatch(
-                f"table {self.target}",
-                f"its column {self.mark!r}, which is to mark deleted rows, is {found[0]}, not timestamptz",
-                "Name another one: mark_deleted=...",
-            )
 
     def _keys(self, connection: psycopg.Connection[Any], receipt: Receipt, table: Table) -> str:
         """A query for the keys that a piece tells, in the types of the table."""
@@ -158,19 +233,13 @@ class Deletes:
             chosen.append(f"{sql} AS {quoted(column.name)}")
         return f"SELECT {', '.join(chosen)} FROM {name.sql}"
 
-    def _refuse_too_many(self, connection: psycopg.Connection[Any], gone: int, unmarked: str) -> None:
-        counted = f"SELECT count(*) FROM {self.target.sql} AS row_ WHERE {unmarked}"
+    def _refuse_too_many(self, connection: psycopg.Connection[Any], gone: int) -> None:
+        counted = f"SELECT count(*) FROM {self.target.sql} AS row_ WHERE {self.end.open}"
         (rows,) = connection.execute(counted.encode()).fetchone() or (0,)
         refuse_too_many(f"table {self.target}", gone, rows, self.max_share)
 
-    def _let_go(self, connection: psycopg.Connection[Any], gone: int, same: str) -> None:
-        if self.mark is None:
-            statement = f"DELETE FROM {self.target.sql} AS row_ USING pg_temp.gone AS key_ WHERE {same}"
-        else:
-            statement = (
-                f"UPDATE {self.target.sql} AS row_ SET {quoted(self.mark)} = now()"
-                f" FROM pg_temp.gone AS key_ WHERE {same}"
-            )
+    def _end(self, connection: psycopg.Connection[Any], gone: int, same: str) -> None:
+        statement = self.end.statement(self.target, "pg_temp.gone AS key_", same)
         changed = connection.execute(statement.encode()).rowcount
         if changed != gone:
             raise CountMismatch(

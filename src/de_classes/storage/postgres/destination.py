@@ -62,9 +62,13 @@ class PostgresDestination:
     which waits for those who use it (`PostgresClient.lock_timeout_seconds`); where PostgreSQL writes it anew, a
     transaction that began earlier and reads later sees no rows.
 
+    A history keeps every version of a row with the moments `valid_from` and `valid_to` (see history.py), in a table
+    that is made for it.
+
     A merge of a source that tells which keys are alive deletes the table's other rows, whoever put them there; with
     `mark_deleted` it sets that column (a timestamptz, added if it is missing) to the moment of the commit instead, and
-    back to NULL when the row is there again. More than `max_deleted_share` of the rows do not go unasked.
+    back to NULL when the row is there again. A history closes them. More than `max_deleted_share` of the rows do not go
+    unasked.
 
     Rejected records go to the table `quarantine` names; those of a pipeline are dropped when it replaces the stream.
     """
@@ -159,18 +163,13 @@ class PostgresDestination:
         """Begin a load; pieces of an interrupted one that are still complete are offered, others removed.
 
         Raises:
-            ConfigurationError: the mode is merge and the stream has no primary key.
+            ConfigurationError: the mode is merge or history, and the stream has no primary key.
 
         """
         mode = Mode(mode)
-        if mode is Mode.HISTORY:
-            raise ConfigurationError(
-                f"stream {stream.name!r}", "no history is kept here", "Merge, or append and keep it by SQL."
-            )
-        if mode is Mode.MERGE and not stream.primary_key:
-            raise ConfigurationError(
-                f"stream {stream.name!r}", "it has no primary key, so nothing can be merged", "Name one, or append."
-            )
+        if mode in {Mode.MERGE, Mode.HISTORY} and not stream.primary_key:
+            fact = f"it has no primary key, without which there is no {mode.value}"
+            raise ConfigurationError(f"stream {stream.name!r}", fact, "Name one, or append.")
         state = self._state(pipeline, stream)
         with self.client.connect() as connection:
             state.ensure(connection)

@@ -17,8 +17,9 @@ from ._errors import postgres_errors
 from .adopting import adopt
 from .altering import create, grow, lock
 from .catalogue import table_in_catalogue
-from .deleting import Deletes
+from .deleting import Closing, Deletes, Deleting, Marking
 from .growing import coming_columns
+from .history import History, check_history, make_history, refuse_taken
 from .identifiers import shortened
 from .moving import Move, check_merge_key, referring
 from .placing import EVOLVE, place
@@ -26,7 +27,7 @@ from .quarantine import Quarantine
 from .staging import Staging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -135,7 +136,7 @@ class PostgresLoad:
         reach("postgres.commit.before_move")
         if table is not None:
             self._move_rows(connection, pieces, table, made, adopted)
-            if self.mode is Mode.MERGE:
+            if self.mode in {Mode.MERGE, Mode.HISTORY}:
                 self._delete(connection, receipts)
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
         if self.mode is Mode.REPLACE:
@@ -153,15 +154,11 @@ class PostgresLoad:
         """
         target, evolves = self.target, self.destination.schema_changes == "evolve"
         columns = self._columns(pieces, self.stream.schema)
+        if self.mode is Mode.HISTORY:
+            refuse_taken(target, (column.name for of_one in columns for column in of_one))
         adopted = None
         if table_in_catalogue(connection, target) is None and columns:
-            adopted = create(
-                connection,
-                target,
-                columns if evolves else columns[:1],
-                self.primary_key,
-                self._adopter(connection, pieces),
-            )
+            adopted = self._create(connection, columns if evolves else columns[:1], pieces)
         table = table_in_catalogue(connection, target)
         made: Sequence[Change] = []
         if table is None:
@@ -175,14 +172,29 @@ class PostgresLoad:
                 place(str(target), piece.schema, table, self.primary_key, self.destination.schema_changes)
         if self.mode is Mode.MERGE:
             check_merge_key(connection, target, table, self.primary_key)
+        if self.mode is Mode.HISTORY:
+            check_history(target, table)
         return table, made, adopted
 
-    def _adopter(
-        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]
-    ) -> Callable[[Sequence[Column]], Receipt | None]:
-        return lambda columns: adopt(
-            connection, self.target, columns, self.primary_key, pieces, self.state.schema, self.mode
-        )
+    def _create(
+        self, connection: psycopg.Connection[Any], columns: Sequence[Sequence[Column]], pieces: Sequence[Receipt]
+    ) -> Receipt | None:
+        """Make the target, of a piece if there is one that can be it; a history has more columns than any piece."""
+        if self.mode is not Mode.HISTORY:
+            return create(
+                connection,
+                self.target,
+                columns,
+                self.primary_key,
+                lambda together: adopt(
+                    connection, self.target, together, self.primary_key, pieces, self.state.schema, self.mode
+                ),
+            )
+        before = table_in_catalogue(connection, self.target)
+        create(connection, self.target, columns, (), lambda _: None)
+        if before is None:
+            make_history(connection, self.target, self.primary_key)
+        return None
 
     def _columns(self, pieces: Sequence[Receipt], otherwise: pa.Schema | None = None) -> list[list[Column]]:
         """The columns of every piece, or if there is none, of another schema: such as a table can be made of."""
@@ -210,6 +222,9 @@ class PostgresLoad:
         if replaces:
             move.empty(connection, table, truncate=self.destination.truncate)
         table = grow(connection, self.target, table, made)
+        if self.mode is Mode.HISTORY:
+            History(move).run(connection, pieces, table)
+            return
         for piece in pieces:
             if piece is not adopted:
                 move.run(connection, piece, table)
@@ -240,8 +255,10 @@ class PostgresLoad:
     def _delete(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
         """Delete or mark what is gone at the source, where the pieces tell what is alive."""
         to = self.destination
-        deletes = Deletes(self.target, self.state.schema, self.primary_key, to.max_deleted_share, to.mark_deleted)
-        deletes.apply(connection, receipts)
+        ends = Closing() if self.mode is Mode.HISTORY else Marking(to.mark_deleted) if to.mark_deleted else Deleting()
+        Deletes(self.target, self.state.schema, self.primary_key, to.max_deleted_share, ends).apply(
+            connection, receipts
+        )
 
     def _refuse_other_columns(self, pieces: Sequence[Receipt]) -> None:
         """See that all pieces have the same columns: one that lacks some would get NULL in them."""

@@ -122,7 +122,7 @@ class Move:
         staged = table_in_catalogue(connection, staging)
         if staged is None:
             raise CountMismatch(f"table {self.target}", f"split {piece.split_id!r} is staged no more", "Run it again.")
-        chosen = self._chosen(connection, staging, staged, table, piece)
+        chosen = self.chosen(connection, staging, staged, table, piece)
         return f"SELECT {', '.join(map(quoted, self.primary_key))} FROM (SELECT {chosen} FROM {staging.sql}) AS staged"
 
     def run(self, connection: psycopg.Connection[Any], receipt: Receipt, table: Table) -> None:
@@ -139,7 +139,7 @@ class Move:
             raise CountMismatch(
                 f"table {self.target}", f"split {receipt.split_id!r} is staged no more", "Run it again."
             )
-        chosen = self._chosen(connection, staging, staged, table, receipt)
+        chosen = self.chosen(connection, staging, staged, table, receipt)
         columns = column_list(staged.columns)
         insert = f"INSERT INTO {self.target.sql} AS target ({columns}) OVERRIDING SYSTEM VALUE"
         if self.mode is Mode.MERGE:
@@ -187,7 +187,7 @@ class Move:
         old, new = (", ".join(f"{row}.{name}" for name in others) for row in ("target", "excluded"))
         return f"ON CONFLICT ({keys}) DO UPDATE SET {change} WHERE ROW({old})::record *<> ROW({new})::record"
 
-    def _chosen(
+    def chosen(
         self, connection: psycopg.Connection[Any], staging: TableName, staged: Table, table: Table, receipt: Receipt
     ) -> str:
         """The columns to select, in the target's types: staged ones may be narrower, void, or text for an enum."""

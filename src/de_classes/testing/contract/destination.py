@@ -7,6 +7,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from de_classes.contracts import Batch, Destination, Load, Mode, Stream
@@ -91,6 +92,8 @@ class DestinationContract(CommittingContract, GrowingContract, DeletingContract)
                 load.commit(receipts, {"day": 1})
             table = read_back(stream.name)
             assert table is not None
+            if mode is Mode.HISTORY:
+                table = table.filter(pc.field("valid_to").is_null())
             wanted, back = (one.sort_by("id").select(rows.schema.names) for one in (records, table))
             changed = [name for name in wanted.schema.names if not _same(wanted[name], back[name])]
             told = {name: (wanted[name].to_pylist(), back[name].to_pylist()) for name in changed}
@@ -151,9 +154,23 @@ class DestinationContract(CommittingContract, GrowingContract, DeletingContract)
             loaded(destination, Mode.MERGE, orders(3, 2, "paid"), position={"day": 2})
             assert self.visible(read_back) == [(1, "new"), (2, "new"), (3, "paid"), (4, "paid")]
 
+    def test_a_history_keeps_every_version(self, destination: Destination, read_back: ReadBack) -> None:
+        """A row with other values closes the version before it, one that is the same does not; the last one wins."""
+        self.needs(Mode.HISTORY)
+        loaded(destination, Mode.HISTORY, orders(1, 2), position={"day": 1})
+        loaded(destination, Mode.HISTORY, orders(2, 2, "held"), orders(2, 1, "paid"), position={"day": 2})
+        loaded(destination, Mode.HISTORY, orders(1, 1), orders(2, 1, "new"), position={"day": 3})
+        table = read_back(ORDERS.name)
+        assert table is not None
+        rows = table.sort_by([("id", "ascending"), ("valid_from", "ascending")]).to_pylist()
+        assert [(row["id"], row["status"], row["valid_to"] is None) for row in rows] == [
+            *[(1, "new", True), (2, "new", False), (2, "paid", False), (2, "new", True), (3, "held", True)],
+        ]
+        assert rows[1]["valid_to"] == rows[2]["valid_from"] < rows[2]["valid_to"] == rows[3]["valid_from"]
+
     def test_what_cannot_be_is_refused_at_the_beginning(self, destination: Destination) -> None:
         """To merge without a key, or in a mode that the destination lacks, is the user's mistake."""
-        keyless = [(mode, Stream("keyless")) for mode in {Mode.MERGE} & self.modes]
+        keyless = [(mode, Stream("keyless")) for mode in {Mode.MERGE, Mode.HISTORY} & self.modes]
         for mode, stream in keyless + [(mode, ORDERS) for mode in set(Mode) - self.modes]:
             with pytest.raises(ConfigurationError), destination.begin(PIPELINE, stream, mode):
                 pass

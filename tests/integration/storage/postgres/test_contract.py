@@ -86,6 +86,7 @@ class TestReference(TestTable):
 class TestDestination(DestinationContract):
     interruptions = 25
     deletes = True
+    modes = frozenset(Mode)
 
     @pytest.fixture
     def destination(self, postgres_url: str) -> PostgresDestination:

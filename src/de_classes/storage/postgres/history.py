@@ -1,0 +1,170 @@
+"""Every version of a row: a slowly changing dimension of type 2, as a table keeps it.
+
+`valid_from` and `valid_to` say from when on a version was the current one, and up to when; the moments are those of the
+commits that brought it and its successor, and `valid_to` of the current one is NULL. A version that is equal, byte by
+byte, to the current one is none. Two versions of a key never have one moment, also where a clock is put back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
+
+from .catalogue import table_in_catalogue
+from .identifiers import TableName, quoted, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import psycopg
+
+    from de_classes.contracts import Receipt
+
+    from .catalogue import Table
+    from .moving import Move
+
+__all__ = ["MOMENT", "VALID_FROM", "VALID_TO", "History", "check_history", "make_history", "refuse_taken"]
+
+VALID_FROM = "valid_from"
+VALID_TO = "valid_to"
+_PIECE = '"of piece of a load"'
+_PLACE = '"place in a piece of a load"'
+MOMENT = "greatest(now(), row_.valid_from + interval '1 microsecond')"
+"""When a version of `row_` is closed: now, and never before it began."""
+
+
+def make_history(connection: psycopg.Connection[Any], target: TableName, primary_key: Sequence[str]) -> None:
+    """Give a table that was made just now what a history needs: its moments, and one current version per key."""
+    keys = ", ".join(map(quoted, primary_key))
+    index = quoted(shortened(f"{target.table}_current"))
+    connection.execute(
+        f"ALTER TABLE {target.sql} ADD COLUMN {VALID_FROM} timestamptz NOT NULL DEFAULT now(),"
+        f" ADD COLUMN {VALID_TO} timestamptz, ADD PRIMARY KEY ({keys}, {VALID_FROM})".encode()
+    )
+    connection.execute(f"CREATE UNIQUE INDEX {index} ON {target.sql} ({keys}) WHERE {VALID_TO} IS NULL".encode())
+
+
+def refuse_taken(target: TableName, coming: Iterable[str]) -> None:
+    """See that no column that comes would be taken for the moments of a history.
+
+    Raises:
+        SchemaMismatch: one has such a name.
+
+    """
+    if taken := sorted({VALID_FROM, VALID_TO} & set(coming)):
+        raise SchemaMismatch(
+            f"table {target}",
+            f"the stream has {' and '.join(taken)}, which a history fills by itself",
+            "Rename them by a transform.",
+        )
+
+
+def check_history(target: TableName, table: Table) -> None:
+    """See that a table keeps a history.
+
+    Raises:
+        ConfigurationError: it does not.
+
+    """
+    kinds = {column.name: column.type.base for column in table.columns}
+    if not kinds.get(VALID_FROM) == kinds.get(VALID_TO) == "timestamptz":
+        raise ConfigurationError(
+            f"table {target}",
+            f"it keeps no history: it lacks {VALID_FROM} and {VALID_TO} of the type timestamptz",
+            "Load into another table, which is then made so.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Makes versions of staged rows."""
+
+    move: Move
+
+    @property
+    def _keys(self) -> list[str]:
+        return [quoted(key) for key in self.move.primary_key]
+
+    @property
+    def _same(self) -> str:
+        return " AND ".join(f"row_.{key} = coming_.{key}" for key in self._keys)
+
+    def run(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> None:
+        """Add the pieces' rows as the current versions of their keys; of several with one key the last counts.
+
+        Raises:
+            CountMismatch: a piece is not as its receipt says, or a version is not there afterwards.
+
+        """
+        if not pieces:
+            return
+        columns = self._gather(connection, pieces, table)
+        target, keys = self.move.target.sql, ", ".join(f"row_.{key}" for key in self._keys)
+        old, new = (", ".join(f"{row}.{quoted(name)}" for name in columns) for row in ("row_", "coming_"))
+        closed = (
+            f"UPDATE {target} AS row_ SET {VALID_TO} = {MOMENT} FROM pg_temp.coming AS coming_"
+            f" WHERE row_.{VALID_TO} IS NULL AND {self._same} AND ROW({old})::record *<> ROW({new})::record"
+            f" RETURNING {keys}, row_.{VALID_TO}"
+        )
+        # An INSERT in the same statement would not see yet what is closed.
+        empty = f"SELECT {keys}, row_.{VALID_TO} FROM {target} AS row_ LIMIT 0"
+        connection.execute(f"CREATE TEMPORARY TABLE closed AS {empty}".encode())
+        connection.execute(f"WITH closed_ AS ({closed}) INSERT INTO pg_temp.closed SELECT * FROM closed_".encode())
+        names = ", ".join(map(quoted, columns))
+        using = ", ".join(self._keys)
+        connection.execute(
+            f"INSERT INTO {target} ({names}, {VALID_FROM}) OVERRIDING SYSTEM VALUE"
+            f" SELECT {new}, coalesce(closed_.{VALID_TO}, now())"
+            f" FROM pg_temp.coming AS coming_ LEFT JOIN pg_temp.closed AS closed_ USING ({using})"
+            f" WHERE NOT EXISTS (SELECT FROM {target} AS row_ WHERE row_.{VALID_TO} IS NULL AND {self._same})".encode()
+        )
+        self._check(connection)
+        connection.execute("DROP TABLE pg_temp.coming, pg_temp.closed")
+
+    def _gather(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> list[str]:
+        """Make one table of the last row of each key; gives its columns, NULL where a piece has not all of them."""
+        staged = [self._staged(connection, piece) for piece in pieces]
+        columns = [c.name for c in table.columns if any(c.name in {s.name for s in one.columns} for _, one in staged)]
+        origins = []
+        for n, (piece, (name, one)) in enumerate(zip(pieces, staged, strict=True)):
+            there = {column.name for column in one.columns}
+            chosen = self.move.chosen(connection, name, one, table, piece)
+            nulls = "".join(
+                f", NULL::{column.type.ddl(self.move.target.schema)} AS {quoted(column.name)}"
+                for column in table.columns
+                if column.name in columns and column.name not in there
+            )
+            origins.append(f"SELECT {chosen}{nulls}, {n} AS {_PIECE}, ctid AS {_PLACE} FROM {name.sql}")
+        listed, keys = ", ".join(map(quoted, columns)), ", ".join(self._keys)
+        united = (f"SELECT {listed}, {_PIECE}, {_PLACE} FROM ({one}) AS piece_{n}" for n, one in enumerate(origins))
+        union = " UNION ALL ".join(united)
+        connection.execute(
+            f"CREATE TEMPORARY TABLE coming AS SELECT DISTINCT ON ({keys}) {listed} FROM ({union}) AS united"
+            f" ORDER BY {keys}, {_PIECE} DESC, {_PLACE} DESC".encode()
+        )
+        return columns
+
+    def _staged(self, connection: psycopg.Connection[Any], piece: Receipt) -> tuple[TableName, Table]:
+        name = TableName(self.move.state_schema, str(piece.details["table"]))
+        staged = table_in_catalogue(connection, name)
+        count = None if staged is None else connection.execute(f"SELECT count(*) FROM {name.sql}".encode()).fetchone()
+        if staged is None or count != (piece.rows,):
+            raise CountMismatch(
+                f"table {self.move.target}",
+                f"split {piece.split_id!r} promised {piece.rows} rows, which are not staged",
+                "Run it again.",
+            )
+        return name, staged
+
+    def _check(self, connection: psycopg.Connection[Any]) -> None:
+        current = f"SELECT FROM {self.move.target.sql} AS row_ WHERE row_.{VALID_TO} IS NULL AND {self._same}"
+        missing = f"SELECT count(*) FROM pg_temp.coming AS coming_ WHERE NOT EXISTS ({current})"
+        (rows,) = connection.execute(missing.encode()).fetchone() or (0,)
+        if rows:
+            raise CountMismatch(
+                f"table {self.move.target}",
+                f"{rows} rows are not its current versions after they were added",
+                "Look for a trigger, a rule or a row security policy that keeps rows out.",
+            )
