@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from de_classes.utils.lazy import lazy
 
 if TYPE_CHECKING:
+    from .csv import CsvFormat as CsvFormat
     from .dataset import Compacted as Compacted
     from .dataset import Dataset as Dataset
     from .dataset import Vacuumed as Vacuumed
     from .destination import DatasetDestination as DatasetDestination
     from .load import DatasetLoad as DatasetLoad
+    from .ndjson import NdjsonFormat as NdjsonFormat
+    from .parquet import ParquetFormat as ParquetFormat
     from .source import DatasetSource as DatasetSource
     from .source import DatasetSplit as DatasetSplit
     from .store import LocalStore as LocalStore
@@ -27,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "Compacted": ".dataset",
+        "CsvFormat": ".csv",
         "Dataset": ".dataset",
         "DatasetDestination": ".destination",
         "DatasetLoad": ".load",
@@ -35,9 +39,11 @@ __getattr__, __dir__, __all__ = lazy(
         "LocalStore": ".store",
         "MemoryStore": ".store",
         "MinioStore": ".store",
+        "NdjsonFormat": ".ndjson",
         "ObjectInfo": ".store",
         "ObjectStore": ".store",
         "ObjectWriter": ".store",
+        "ParquetFormat": ".parquet",
         "S3Store": ".store",
         "Vacuumed": ".dataset",
         "open_store": ".store",

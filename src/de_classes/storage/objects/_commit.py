@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 -- msgspec looks annotations up
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 -- msgspec looks annotations up
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from de_classes.contracts import Mode  # noqa: TC001 -- msgspec looks annotations up
 
@@ -36,6 +36,8 @@ class DataFile:
     """A checksum of the values that does not depend on their order, where one was taken."""
     columns: str | None = None
     """A checksum of the columns that it was written with, which may be fewer and narrower than its commit's."""
+    format: Mapping[str, Any] | None = None
+    """Name, options, columns and widest row of a file that is no Parquet, which does not tell them itself."""
     partition: Mapping[str, str | None] | None = None
     """Where the rows are partitioned: the columns that are not in the file, and their one value as text."""
     rewrites: tuple[str, ...] = ()

@@ -13,11 +13,13 @@ from de_classes.storage.objects._change import following
 from de_classes.storage.objects._folders import Folders
 from de_classes.storage.objects._keys import join
 from de_classes.storage.objects._partitions import folder_of
+from de_classes.storage.objects._reading import format_of
 from de_classes.storage.objects._room import Room
 from de_classes.storage.objects._state import Piece
+from de_classes.storage.objects._writing import FileSizes
 from de_classes.storage.objects.dataset import Compacted, columns_of
 from de_classes.storage.objects.log import COMPACTION, Progress
-from de_classes.storage.objects.parquet import ParquetSizes
+from de_classes.storage.objects.parquet import ParquetFormat
 from de_classes.storage.objects.probe import probe
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class _Rewriting:
 
 
 def _series(files: Sequence[Held], primary_key: Sequence[str]) -> Iterator[Sequence[Held]]:
-    """Runs of files of one partition, in each of which rows must keep their order.
+    """Runs of files of one partition and format, in each of which rows must keep their order.
 
     A partition is one run, though files of others stand between, where no primary key can be in two of them: that
     consists of the partitioning columns and more, or there is none.
@@ -106,7 +108,9 @@ def _series(files: Sequence[Held], primary_key: Sequence[str]) -> Iterator[Seque
 
 
 def _partition(held: Held) -> str:
-    return repr(held.file.partition)
+    file = held.file
+    form = None if file.format is None else (file.format["name"], file.format["options"])
+    return repr((file.partition, form))
 
 
 def _groups(files: Iterable[Held], target_bytes: int) -> Iterator[Sequence[Held]]:
@@ -133,7 +137,10 @@ def _rewritten(room: Room, group: Sequence[Held], newest: Commit) -> DataFile:
     batches = itertools.chain.from_iterable(dataset.read(Piece(held.file), schema) for held in group)
     inside = (batch.drop_columns(list(partition)) for batch in batches)
     folder = join(room.folders.data, folder_of(list(partition), tuple(partition.values())))
-    (file,) = room.written(folder, inside, ParquetSizes(file=_ONE_FILE, row_group=_ROW_GROUP_BYTES))
+    sizes = FileSizes(file=_ONE_FILE, row_group=_ROW_GROUP_BYTES)
+    told = group[0].file.format
+    form = ParquetFormat() if told is None else format_of(told, dataset.url)
+    (file,) = room.written(folder, inside, sizes, form)
     rows = sum(held.file.rows for held in group)
     if file.rows != rows:
         raise CountMismatch(

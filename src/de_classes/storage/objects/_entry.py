@@ -50,6 +50,7 @@ class _File(msgspec.Struct, frozen=True, omit_defaults=True):
     checksum: str
     values: str | None = None
     columns: str | None = None
+    format: dict[str, Any] | None = None
     partition: dict[str, str | None] | None = None
     rewrites: tuple[str, ...] = ()
     origins: tuple[tuple[int, int], ...] = ()
@@ -164,7 +165,9 @@ def decode_checkpoint(data: bytes) -> tuple[str, State]:
 
 
 def _is_of_2(commit: Commit) -> bool:
-    return bool(commit.dropped or commit.lost or any(file.rewrites or file.partition for file in commit.files))
+    return bool(
+        commit.dropped or commit.lost or any(file.rewrites or file.partition or file.format for file in commit.files)
+    )
 
 
 def _entry_of(file: DataFile) -> _File:

@@ -14,8 +14,9 @@ from de_classes.errors import DatasetError, Overtaken, StoreError
 from de_classes.storage.objects._keys import join
 from de_classes.storage.objects._ledger import sizes_of_files
 from de_classes.storage.objects._partitions import cut_up, folder_of
+from de_classes.storage.objects._writing import write_files
 from de_classes.storage.objects.log import DataFile
-from de_classes.storage.objects.parquet import write_parquet
+from de_classes.storage.objects.parquet import ParquetFormat
 from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from de_classes.storage.objects._folders import Folders
+    from de_classes.storage.objects._format import Format
+    from de_classes.storage.objects._writing import FileSizes
     from de_classes.storage.objects.dataset import Dataset
     from de_classes.storage.objects.log import Commit
-    from de_classes.storage.objects.parquet import ParquetSizes
 
 __all__ = ["Room"]
 
+_PARQUET = ParquetFormat()
 _BUFFERED = 4
 """Row groups of rows that are kept back so that partitions get files worth their while."""
 
@@ -63,7 +66,7 @@ class Room:
         self.put(self.folders.marker, b"{}")
 
     def partitioned(
-        self, folder: str, batches: Iterable[pa.RecordBatch], sizes: ParquetSizes, columns: Sequence[str]
+        self, folder: str, batches: Iterable[pa.RecordBatch], sizes: FileSizes, form: Format, columns: Sequence[str]
     ) -> list[DataFile]:
         """Write files under names of their own, in a folder for each partition; one is written at a time."""
         files: list[DataFile] = []
@@ -72,7 +75,7 @@ class Room:
             for partition, rows in itertools.groupby(pieces, itemgetter(0)):
                 inside = f"{folder}/{folder_of(columns, partition)}"
                 told = dict(zip(columns, partition, strict=True))
-                written = self.written(inside, (piece for _, piece in rows), sizes)
+                written = self.written(inside, (piece for _, piece in rows), sizes, form)
                 files += [replace(file, partition=told) for file in written]
         except BaseException:
             with suppress(StoreError):
@@ -80,19 +83,29 @@ class Room:
             raise
         return files
 
-    def written(self, folder: str, batches: Iterable[pa.RecordBatch], sizes: ParquetSizes) -> list[DataFile]:
+    def written(
+        self, folder: str, batches: Iterable[pa.RecordBatch], sizes: FileSizes, form: Format = _PARQUET
+    ) -> list[DataFile]:
         """Write files under names of their own."""
         dataset = self.dataset
         try:
-            written = write_parquet(
-                dataset.store, batches, lambda: self._inside(f"{folder}/{uuid4().hex}.parquet"), sizes
+            written = write_files(
+                dataset.store, batches, lambda: self._inside(f"{folder}/{uuid4().hex}{form.suffix}"), sizes, form
             )
         except DatasetError:
             # Whoever committed meanwhile has removed what can never be committed any more: the file just written.
             self.refuse_overtaken(dataset.log.newest())
             raise
         return [
-            DataFile(dataset.key_of(file.key), file.rows, file.bytes, file.memory, file.checksum, columns=file.columns)
+            DataFile(
+                dataset.key_of(file.key),
+                file.rows,
+                file.bytes,
+                file.memory,
+                file.checksum,
+                columns=file.columns,
+                format=file.format,
+            )
             for file in written
         ]
 

@@ -12,6 +12,7 @@ from de_classes.errors import ConfigurationError, DatasetError
 from de_classes.storage.objects._folders import FOLDERS_OF_FILES, Folders
 from de_classes.storage.objects._keys import check_key, check_prefix, join
 from de_classes.storage.objects._partitions import restored, stored_columns
+from de_classes.storage.objects._reading import read_text
 from de_classes.storage.objects._state import Piece
 from de_classes.storage.objects.log import CommitLog
 from de_classes.storage.objects.parquet import read_parquet
@@ -118,11 +119,15 @@ class Dataset:
 
         Raises DatasetError or CountMismatch if the file is not what the log says.
         """
-        file = piece.file
+        file, key = piece.file, join(self.prefix, piece.file.key)
+        columns = stored_columns(schema, file.partition)
+        if file.format is not None:
+            batches = read_text(self.store, key, piece, columns, batch_bytes)
+            return (restored(batch, file.partition, schema) for batch in batches)
         batches = read_parquet(
             self.store,
-            join(self.prefix, file.key),
-            schema=stored_columns(schema, file.partition),
+            key,
+            schema=columns,
             size=file.bytes,
             rows=file.rows,
             memory=file.memory,

@@ -10,9 +10,10 @@ from de_classes.errors import ConfigurationError
 from de_classes.storage.objects._folders import Folders
 from de_classes.storage.objects._keys import check_prefix
 from de_classes.storage.objects._ledger import staged_in
+from de_classes.storage.objects._writing import FileSizes
 from de_classes.storage.objects.dataset import dataset_of
 from de_classes.storage.objects.load import DatasetLoad
-from de_classes.storage.objects.parquet import ParquetSizes
+from de_classes.storage.objects.parquet import ParquetFormat
 from de_classes.storage.objects.probe import probe
 from de_classes.utils.schemas import SchemaChanges
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from de_classes.contracts import Position, Stream
+    from de_classes.storage.objects._format import Format
     from de_classes.storage.objects.store import ObjectStore
 
 __all__ = ["DatasetDestination"]
@@ -41,9 +43,11 @@ class DatasetDestination:
     Args:
         store: where the datasets go. It must keep to `If-None-Match`, and is asked before the first load.
         prefix: the folder of the datasets' folders.
+        format: how files are written: ParquetFormat (where none is given), CsvFormat or NdjsonFormat. A dataset may
+            have files of several; readers know them from the log.
         target_file_bytes: a new file is begun when one has become this long.
-        row_group_bytes: rows are collected up to this much memory and written as one row group. A worker takes about
-            four times as much.
+        row_group_bytes: rows are collected up to this much memory and written at once, as one row group of a Parquet
+            file. A worker takes about four times as much.
         keep_replaced_seconds: how long files that a replacement dropped are kept for those who still read them.
         partition_by: columns of whose values each combination gets a folder, as Hive names them: `day=2026-01-01`.
             They are not in the files, and readers get them from the log. A worker keeps four row groups back.
@@ -59,6 +63,7 @@ class DatasetDestination:
         store: ObjectStore,
         prefix: str = "",
         *,
+        format: Format | None = None,  # noqa: A002 -- the word for it
         target_file_bytes: int = 256 << 20,
         row_group_bytes: int = 16 << 20,
         keep_replaced_seconds: float = 86_400.0,
@@ -79,7 +84,8 @@ class DatasetDestination:
         self._schema_changes = schema_changes
         self._partition_by, self._replaces_partitions = tuple(partition_by), replace == "partitions"
         self._keep_replaced_seconds = keep_replaced_seconds
-        self._sizes = ParquetSizes(file=target_file_bytes, row_group=row_group_bytes)
+        self._format: Format = format if format is not None else ParquetFormat()
+        self._sizes = FileSizes(file=target_file_bytes, row_group=row_group_bytes)
 
     def position(self, pipeline: str, stream: Stream) -> Position | None:
         """The position in the pipeline's last commit to the stream; None before the first."""
@@ -121,6 +127,7 @@ class DatasetDestination:
             staged=staged_in(dataset, own, self._partition_by),
             keep_replaced_seconds=self._keep_replaced_seconds,
             schema_changes=self._schema_changes,
+            format=self._format,
             partition_by=self._partition_by,
             replaces_partitions=self._replaces_partitions and mode is Mode.REPLACE,
         )

@@ -16,6 +16,7 @@ from de_classes.storage.objects._columns import united
 from de_classes.storage.objects._ledger import encode_receipt, files_of
 from de_classes.storage.objects._room import Room
 from de_classes.storage.objects._taking import Rejects, Taken
+from de_classes.storage.objects.parquet import ParquetFormat
 from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Batch, Position, Receipt, Stream
     from de_classes.storage.objects._folders import Folders
+    from de_classes.storage.objects._format import Format
+    from de_classes.storage.objects._writing import FileSizes
     from de_classes.storage.objects.dataset import Dataset
     from de_classes.storage.objects.log import DataFile
-    from de_classes.storage.objects.parquet import ParquetSizes
     from de_classes.utils.schemas import SchemaChanges
 
 __all__ = ["DatasetLoad"]
@@ -42,12 +44,13 @@ class DatasetLoad:
     stream: Stream
     mode: Mode
     folders: Folders
-    sizes: ParquetSizes
+    sizes: FileSizes
     expected: pa.Schema | None
     """The columns that the dataset had when the load began, where its rows stay."""
     staged: Mapping[str, Receipt] = field(default_factory=dict)
     keep_replaced_seconds: float = 86_400.0
     schema_changes: SchemaChanges = "freeze"
+    format: Format = field(default_factory=ParquetFormat)
     partition_by: tuple[str, ...] = ()
     replaces_partitions: bool = False
     """Whether the mode replace leaves the partitions that do not come."""
@@ -136,8 +139,8 @@ class DatasetLoad:
 
     def _rows_written(self, records: Iterable[pa.RecordBatch]) -> list[DataFile]:
         if self.partition_by:
-            return self.room.partitioned(self.folders.data, records, self.sizes, self.partition_by)
-        return self._written(self.folders.data, records)
+            return self.room.partitioned(self.folders.data, records, self.sizes, self.format, self.partition_by)
+        return self.room.written(self.folders.data, records, self.sizes, self.format)
 
     def _written(self, folder: str, batches: Iterable[pa.RecordBatch]) -> list[DataFile]:
         return self.room.written(folder, batches, self.sizes)

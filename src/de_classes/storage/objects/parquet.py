@@ -1,101 +1,106 @@
-"""Streams of batches to Parquet files and back, in memory that does not grow with the stream."""
+"""Parquet files: written row group by row group, and read in batches of a size in bytes."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from de_classes.errors import (
-    ConfigurationError,
-    CountMismatch,
-    DatasetError,
-    ObjectNotFound,
-    SchemaMismatch,
-    StoreError,
-)
+from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, ObjectNotFound
 from de_classes.storage.objects._errors import BeyondEnd
 from de_classes.storage.objects._repeating import repeating
 from de_classes.storage.objects._storable import as_asked, refuse_cut_dates, storable, storing, taking
-from de_classes.utils.faults import reach
-from de_classes.utils.schemas import fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    import io
+    from collections.abc import Iterator
     from typing import BinaryIO
 
-    from typing_extensions import Buffer
+    from de_classes.storage.objects.store import ObjectStore
 
-    from de_classes.storage.objects.store import ObjectStore, ObjectWriter
+__all__ = ["Compression", "ParquetFormat", "read_parquet"]
 
-__all__ = ["ParquetSizes", "WrittenFile", "read_parquet", "write_parquet"]
+Compression: TypeAlias = Literal["zstd", "snappy", "gzip", "none"]
 
 _MOST_ROWS = 1 << 17
-_COMPRESSION: Literal["zstd"] = "zstd"
 
 
-@dataclass(frozen=True, slots=True)
-class ParquetSizes:
-    """How large the pieces are, in bytes."""
+class ParquetFormat:
+    """Parquet, which holds every type that de-classes moves.
 
-    file: int = 256 << 20
-    """A file is ended when it is at least this long; it is longer by less than a row group."""
-    row_group: int = 16 << 20
-    """Rows are collected up to this much memory, and then written as one row group."""
+    All metadata of the schema and its fields travels along. A column of nulls, and lists that were empty so far, are
+    kept as such; so are structs without fields, in a way that only readers of datasets take back.
 
-    def __post_init__(self) -> None:
-        wrong = [name for name in ("file", "row_group") if getattr(self, name) <= 0]
-        if wrong:
-            raise ConfigurationError("Parquet sizes", f"{', '.join(wrong)} must be more than 0", "Give bytes.")
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A Parquet file as it was written, its footer read back."""
-
-    key: str
-    rows: int
-    bytes: int
-    memory: int
-    """What its rows took in memory, in bytes: a reader then knows how many of them make a batch."""
-    checksum: str
-    """`sha256:` and the digest of the file's bytes."""
-    columns: str
-    """The same of the schema in its footer."""
-
-
-def write_parquet(
-    store: ObjectStore, batches: Iterable[pa.RecordBatch], name: Callable[[], str], sizes: ParquetSizes
-) -> list[WrittenFile]:
-    """Write the batches to as many files as their size asks for; no rows, no file.
-
-    `name` gives the key of each file. All metadata of the schema and its fields travels along. A column of nulls, and
-    lists that were empty so far, are kept as such; so are structs without fields, in a way that only `read_parquet`
-    takes back. When anything fails, all the files are removed again.
-
-    Raises:
-        SchemaMismatch: the batches do not have one schema, or have two columns of one name.
-        UnknownType: a column has a type that Parquet cannot hold.
-        ValueNotHeld: a value of a type that it holds would be changed.
-        CountMismatch: the footer of a file counts other rows than were written to it.
+    Args:
+        compression: what pages are packed with.
+        level: how hard it tries, for zstd and gzip; None leaves it to the library.
 
     """
-    written: list[WrittenFile] = []
-    groups = _Groups(_row_groups(batches, sizes.row_group))
-    try:
-        while groups.more():
-            written.append(_write_file(store, name(), groups, sizes.file))
-    except BaseException:
-        # The failure itself is what to tell; what cannot be removed now is nobody's, and goes with the next commit.
-        with suppress(StoreError):
-            store.delete(*[file.key for file in written])
-        raise
-    return written
+
+    suffix = ".parquet"
+
+    def __init__(self, compression: Compression = "zstd", *, level: int | None = None) -> None:
+        wrong = [f"compression={compression!r}"] if compression not in get_args(Compression) else []
+        if level is not None and compression not in {"zstd", "gzip"}:
+            wrong.append(f"level={level!r} for {compression}")
+        if wrong:
+            raise ConfigurationError(
+                "ParquetFormat",
+                "; ".join(wrong),
+                f"Give one of {', '.join(get_args(Compression))}; levels are for two.",
+            )
+        self._compression, self._level = compression, level
+
+    def stored(self, schema: pa.Schema) -> pa.Schema:
+        """The columns with a field in each struct that has none."""
+        return storable(schema)
+
+    def check(self, batch: pa.RecordBatch) -> None:
+        """See that no date has a time of day."""
+        for field, column in zip(batch.schema, batch.columns, strict=True):
+            refuse_cut_dates(column, field.name)
+
+    def writer(self, sink: io.RawIOBase, first: pa.Table, where: str) -> _Writer:
+        """Begin a file; only columns whose values repeat in the first table get a dictionary."""
+        with storing(first.schema, where):
+            writer = pq.ParquetWriter(
+                pa.PythonFile(sink, mode="w"),
+                first.schema,
+                compression=self._compression,
+                compression_level=self._level,
+                use_dictionary=cast("bool", repeating(first)),  # the stubs know it as a switch alone
+                store_decimal_as_integer=True,
+                write_page_checksum=True,
+            )
+        return _Writer(writer, where)
+
+    def confirm(self, store: ObjectStore, key: str, size: int, rows: int) -> str:
+        """Read the footer back."""
+        with readable(store, key), store.open_reader(key, size=size) as raw:
+            metadata = pq.read_metadata(raw)
+        counted(store, key, "its footer counts", metadata.num_rows, rows)
+        return _columns_of(metadata)
+
+    def __repr__(self) -> str:
+        return f"ParquetFormat({self._compression!r}, level={self._level!r})"
+
+
+class _Writer:
+    def __init__(self, writer: pq.ParquetWriter, where: str) -> None:
+        self._writer, self._where = writer, where
+
+    def write(self, table: pa.Table) -> None:
+        with taking(self._where):
+            self._writer.write_table(table, row_group_size=table.num_rows)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def told(self) -> None:
+        """The footer tells all."""
 
 
 def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
@@ -124,9 +129,9 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
 
     """
     passed = 0
-    with _readable(store, key), store.open_reader(key, size=size) as raw:
+    with readable(store, key), store.open_reader(key, size=size) as raw:
         metadata = pq.read_metadata(raw)
-        _count(store, key, "its footer counts", metadata.num_rows, rows)
+        counted(store, key, "its footer counts", metadata.num_rows, rows)
         if columns is not None and columns != _columns_of(metadata):
             raise DatasetError(
                 f"{store.url}/{key}",
@@ -145,151 +150,6 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
                 passed += batch.num_rows
                 if wanted.num_rows or not skip:
                     yield as_asked(wanted, schema, f"{store.url}/{key}")
-    _count(store, key, "it gave", passed, rows)
-
-
-def _row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
-    """Collect batches into tables of about `most` bytes of memory; without those that have no rows."""
-    kept: list[pa.RecordBatch] = []
-    size = 0
-    schema: pa.Schema | None = None
-    stored: pa.Schema | None = None
-    for batch in batches:
-        if schema is None or stored is None:
-            schema = _distinct(batch.schema)
-            stored = storable(schema)
-        elif not batch.schema.equals(schema):
-            raise SchemaMismatch(
-                "a split's batches", "they do not have one schema", "Give every batch of a stream the same columns."
-            )
-        for field, column in zip(schema, batch.columns, strict=True):
-            refuse_cut_dates(column, field.name)
-        for piece in _pieces(fitted(batch, stored), most):
-            kept.append(piece)
-            size += piece.nbytes
-            if size >= most:
-                size = 0
-                yield _emptied(kept, stored)
-    if kept:
-        yield _emptied(kept, stored)
-
-
-def _emptied(kept: list[pa.RecordBatch], schema: pa.Schema | None) -> pa.Table:
-    table = pa.Table.from_batches(kept, schema)
-    kept.clear()
-    return table
-
-
-def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
-    """Cut a batch that is larger than a row group."""
-    if batch.num_rows:
-        step = max(1, batch.num_rows * most // max(batch.nbytes, most))
-        for start in range(0, batch.num_rows, step):
-            yield batch.slice(start, step)
-
-
-def _distinct(schema: pa.Schema) -> pa.Schema:
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if twice:
-        raise SchemaMismatch("a stream's columns", f"{', '.join(twice)} is there more than once", "Rename one of them.")
-    return schema
-
-
-def _write_file(store: ObjectStore, key: str, groups: _Groups, target: int) -> WrittenFile:
-    rows = memory = 0
-    with store.open_writer(key) as sink:
-        hashed = _Hashed(sink)
-        with storing(groups.schema, f"{store.url}/{key}"):
-            writer = pq.ParquetWriter(
-                pa.PythonFile(hashed, mode="w"),
-                groups.schema,
-                compression=_COMPRESSION,
-                use_dictionary=cast("bool", groups.repeating()),  # the stubs know it as a switch alone
-                store_decimal_as_integer=True,
-                write_page_checksum=True,
-            )
-        with _ended(writer, hashed):
-            while not rows or (sink.tell() < target and groups.more()):
-                with taking(f"{store.url}/{key}"):
-                    added, size = groups.write_next(writer)
-                rows, memory = rows + added, memory + size
-                reach("dataset.write.in_upload")
-    size = sink.info.size
-    with _readable(store, key), store.open_reader(key, size=size) as raw:
-        metadata = pq.read_metadata(raw)
-    _count(store, key, "its footer counts", metadata.num_rows, rows)
-    return WrittenFile(key, rows, size, memory, f"sha256:{hashed.digest()}", _columns_of(metadata))
-
-
-@contextmanager
-def _ended(writer: pq.ParquetWriter, hashed: _Hashed) -> Iterator[None]:
-    """Close the writer; after a failure into nothing, since it would else write its footer when it is collected."""
-    try:
-        yield
-    except BaseException:
-        hashed.discard()
-        with suppress(pa.ArrowException, OSError):
-            writer.close()
-        raise
-    writer.close()
-
-
-class _Groups:
-    """Row groups to come. Holds one at most, and none while the next is collected: they are what takes memory."""
-
-    def __init__(self, groups: Iterator[pa.Table]) -> None:
-        self._groups = groups
-        self._next: pa.Table | None = None
-        self.schema = pa.schema([])
-
-    def more(self) -> bool:
-        """Whether there is another; fetches it."""
-        if self._next is None:
-            self._next = next(self._groups, None)
-            if self._next is not None:
-                self.schema = self._next.schema
-        return self._next is not None
-
-    def repeating(self) -> list[str]:
-        """The columns that get a dictionary, as far as the one that `more` fetched tells."""
-        return [] if self._next is None else repeating(self._next)
-
-    def write_next(self, writer: pq.ParquetWriter) -> tuple[int, int]:
-        """Write the one that `more` fetched, and say its rows and its bytes of memory."""
-        group, self._next = self._next, None
-        if group is None:
-            raise ValueError("there is no row group: ask more() first")
-        writer.write_table(group, row_group_size=group.num_rows)
-        return group.num_rows, group.nbytes
-
-
-class _Hashed(io.RawIOBase):
-    """Passes bytes on and sums them up, as pyarrow writes them. Closing it leaves the object to who opened it."""
-
-    def __init__(self, sink: ObjectWriter) -> None:
-        super().__init__()
-        self._sink = sink
-        self._sum = hashlib.sha256()
-        self._discarded = False
-
-    def writable(self) -> bool:
-        return True
-
-    def discard(self) -> None:
-        """Nobody wants what comes from now on."""
-        self._discarded = True
-
-    def write(self, data: Buffer, /) -> int:
-        if self._discarded:
-            return memoryview(data).nbytes
-        self._sum.update(data)
-        return self._sink.write(data)
-
-    def tell(self) -> int:
-        return self._sink.tell()
-
-    def digest(self) -> str:
-        return self._sum.hexdigest()
 
 
 def _opened(raw: BinaryIO, metadata: pq.FileMetaData, most: int) -> pq.ParquetFile:
@@ -321,7 +181,7 @@ def _rows_per_batch(group: pq.RowGroupMetaData, row_bytes: float, batch_bytes: i
     return max(1, min(_MOST_ROWS, int(batch_bytes / row_bytes)))
 
 
-def _count(store: ObjectStore, key: str, told: str, rows: int, expected: int) -> None:
+def counted(store: ObjectStore, key: str, told: str, rows: int, expected: int) -> None:
     if rows != expected:
         raise CountMismatch(
             f"{store.url}/{key}",
@@ -331,12 +191,12 @@ def _count(store: ObjectStore, key: str, told: str, rows: int, expected: int) ->
 
 
 @contextmanager
-def _readable(store: ObjectStore, key: str) -> Iterator[None]:
+def readable(store: ObjectStore, key: str) -> Iterator[None]:
     try:
         yield
     except ObjectNotFound as error:
         raise DatasetError(f"{store.url}/{key}", "the file is gone", "Restore it, or load it anew.") from error
     except (pa.ArrowException, OSError, EOFError, BeyondEnd) as error:
         raise DatasetError(
-            f"{store.url}/{key}", "the file is no Parquet that can be read", "Restore the file as it was written."
+            f"{store.url}/{key}", "the file cannot be read as what was written", "Restore the file as it was written."
         ) from error

@@ -20,19 +20,26 @@ from de_classes.errors import (
     ValueNotHeld,
 )
 from de_classes.storage.objects import LocalStore, MemoryStore, ObjectStore
-from de_classes.storage.objects.parquet import ParquetSizes, WrittenFile, read_parquet, write_parquet
+from de_classes.storage.objects._writing import FileSizes, WrittenFile, write_files
+from de_classes.storage.objects.parquet import ParquetFormat, read_parquet
 from tests.unit.storage.objects.verbs import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-SIZES = ParquetSizes(file=1 << 20, row_group=1 << 16)
+SIZES = FileSizes(file=1 << 20, row_group=1 << 16)
 
 
 def numbered() -> Callable[[], str]:
     numbers = iter(range(1000))
     return lambda: f"data/{next(numbers)}.parquet"
+
+
+def write_parquet(
+    store: ObjectStore, batches: Iterable[pa.RecordBatch], name: Callable[[], str], sizes: FileSizes
+) -> list[WrittenFile]:
+    return write_files(store, batches, name, sizes, ParquetFormat())
 
 
 def read_back(
@@ -142,7 +149,7 @@ def test_files_and_row_groups_have_their_size(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     batch = _noise(20_000)
     small = [batch.slice(start, 50) for start in range(0, 10_000, 50)]
-    sizes = ParquetSizes(file=500_000, row_group=100_000)
+    sizes = FileSizes(file=500_000, row_group=100_000)
     written = write_parquet(store, [*small, batch.slice(10_000)], numbered(), sizes)
     assert all(500_000 <= file.bytes < 620_000 for file in written[:-1])
     assert len(written) == 4
@@ -160,7 +167,7 @@ def test_batches_are_bounded_though_the_footer_is_wrong_about_memory() -> None:
     """Values that a dictionary makes tiny on disk do not make batches that are huge in memory."""
     batch = pa.record_batch({"same": ["x" * 1000] * 20_000})
     store = MemoryStore()
-    (file,) = write_parquet(store, [batch], numbered(), ParquetSizes(row_group=1 << 30))
+    (file,) = write_parquet(store, [batch], numbered(), FileSizes(row_group=1 << 30))
     assert file.bytes < 20_000
     assert max(piece.nbytes for piece in read_back(store, file, batch.schema, batch_bytes=1 << 20)) <= 1 << 20
 
@@ -185,7 +192,7 @@ def test_what_fails_midway_leaves_nothing() -> None:
 
     store = MemoryStore()
     with pytest.raises(ConnectionResetError):
-        write_parquet(store, breaks(), numbered(), ParquetSizes(file=1, row_group=1000))
+        write_parquet(store, breaks(), numbered(), FileSizes(file=1, row_group=1000))
     assert keys(store) == []
 
 
@@ -290,7 +297,7 @@ def test_columns_that_grew_are_no_columns_that_went() -> None:
 def test_sizes_are_checked() -> None:
     """Sizes of nothing are the user's mistake, told all at once."""
     with pytest.raises(ConfigurationError, match="file, row_group"):
-        ParquetSizes(file=0, row_group=-1)
+        FileSizes(file=0, row_group=-1)
 
 
 def test_decimals_of_the_widest_kind() -> None:
