@@ -1,4 +1,8 @@
-"""A staging table becomes the target, where there is none yet: its rows need not be written a second time."""
+"""A staging table becomes the target, where there is none yet: its rows need not be written a second time.
+
+They are frozen already. A transaction whose snapshot is older than the commit, and which finds the table at all, sees
+them; rows of a table that was there before are never seen too early.
+"""
 
 from __future__ import annotations
 

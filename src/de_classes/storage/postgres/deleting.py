@@ -66,7 +66,7 @@ class AliveKeys(Spool):
         columns = self._placing.columns if self._placing else ()
         types = ", ".join(f"{quoted(column.name)} {column.type.staged.ddl('')}" for column in columns)
         connection.execute(f"CREATE UNLOGGED TABLE {name.sql} ({types})".encode())
-        self.copy(connection, f"COPY {name.sql} ({column_list(columns)}) FROM STDIN WITH {self._encoder.options}")
+        self.copy(connection, f"COPY {name.sql} ({column_list(columns)}) FROM STDIN WITH ({self._encoder.options})")
 
 
 class End(Protocol):

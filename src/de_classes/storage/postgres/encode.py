@@ -26,7 +26,7 @@ class CopyEncoder(Protocol):
 
     @property
     def options(self) -> str:
-        """What stands after COPY ... FROM STDIN WITH."""
+        """What stands in the brackets after COPY ... FROM STDIN WITH."""
         ...
 
     @property
@@ -54,7 +54,7 @@ class CopyEncoder(Protocol):
 class CsvEncoder:
     """Writes CSV: text stands in quotes, always, so that nothing in it means anything; what is empty is NULL."""
 
-    options: str = "(FORMAT csv)"
+    options: str = "FORMAT csv"
     header: bytes = b""
 
     def lines(self, encoded: bytes, rows: int) -> int:

@@ -29,7 +29,7 @@ class BinaryEncoder:
     """Writes rows for columns of these types, which COPY must have as they are: it converts nothing."""
 
     types: Sequence[PgType]
-    options: str = "(FORMAT binary)"
+    options: str = "FORMAT binary"
     header: bytes = _SIGNATURE + bytes(8)
     """The signature, no flags, no extension."""
 

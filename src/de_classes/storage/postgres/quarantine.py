@@ -57,7 +57,7 @@ class Rejects(Spool):
     def stage(self, connection: psycopg.Connection[Any], name: TableName) -> None:
         """Make a staging table of them."""
         connection.execute(f"CREATE UNLOGGED TABLE {name.sql} ({_TYPES})".encode())
-        self.copy(connection, f"COPY {name.sql} ({_NAMES}) FROM STDIN WITH {self._encoder.options}")
+        self.copy(connection, f"COPY {name.sql} ({_NAMES}) FROM STDIN WITH ({self._encoder.options})")
 
     def _storable(self, array: Array) -> Array:
         if not pa.types.is_string(array.type):

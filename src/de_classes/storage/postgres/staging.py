@@ -134,7 +134,9 @@ class Staging:
         encoder = self.encoder or _fitting(first, placing, there)
         copying = _Copying(placing, encoder, schema)
         columns = column_list(placing.columns)
-        statement = f"COPY {TableName(self.state.schema, name).sql} ({columns}) FROM STDIN WITH {encoder.options}"
+        # Nobody sees the table before it is committed, so its rows may be such as need no look at who wrote them.
+        options = f"FREEZE, {encoder.options}"
+        statement = f"COPY {TableName(self.state.schema, name).sql} ({columns}) FROM STDIN WITH ({options})"
         rows = chain.from_iterable(map(copying.written, chain([first], others)))
         spelled = chain([encoder.header] if encoder.header else [], rows)
         with (

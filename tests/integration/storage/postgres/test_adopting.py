@@ -63,6 +63,14 @@ def test_the_largest_piece_becomes_the_table(client: PostgresClient, mode: Mode)
     assert client.fetch("SELECT count(*) FROM pg_class WHERE relname LIKE 'staged\\_%' AND relkind = 'r'") == [(0,)]
 
 
+def test_what_becomes_the_table_leaves_nothing_to_vacuum(client: PostgresClient) -> None:
+    """Its rows are frozen as they are written: all of its pages are known to be visible to everybody."""
+    committed(client, Mode.APPEND, rows(*range(1000)))
+    client.run("ANALYZE orders")
+    visible = "SELECT relpages > 1 AND relallvisible = relpages FROM pg_class WHERE oid = 'orders'::regclass"
+    assert client.fetch(visible) == [(True,)]
+
+
 def test_a_second_load_finds_its_table(client: PostgresClient) -> None:
     """The table is one like any other: what comes later is appended, merged, and replaces."""
     for mode, ids, there in (
