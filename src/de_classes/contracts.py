@@ -288,7 +288,7 @@ class Load(Protocol):
 class Takes(Protocol):
     """A Load that may take a split's rows without their becoming batches, as one database hands COPY to another."""
 
-    def take(self, split: Split) -> Receipt | None:
+    def take(self, split_id: str, split: Split) -> Receipt | None:
         """Write the whole split by a way of its own, as `write` would; None where there is no such way for this split.
 
         Only offered what reaches the destination as it left the source: no transforms, and no other target.

@@ -19,6 +19,7 @@ from .altering import create, grow, lock
 from .catalogue import table_in_catalogue
 from .deleting import Closing, Deletes, Deleting, Marking
 from .growing import coming_columns
+from .handing_over import HandingOver
 from .history import History, check_history, make_history, refuse_taken
 from .identifiers import shortened
 from .moving import Move, check_merge_key, referring
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from de_classes.contracts import Batch, Position, Receipt, Stream
+    from de_classes.contracts import Batch, Position, Receipt, Split, Stream
 
     from .catalogue import Table
     from .destination import PostgresDestination
@@ -74,13 +75,25 @@ class PostgresLoad:
             SchemaMismatch: the columns are not the table's, nor such as it could grow for; all differences are told.
 
         """
-        to = self.destination
-        replaces = self.mode is Mode.REPLACE
-        staging = Staging(
+        with self.destination.client.connect() as connection:
+            return self._staging.write(connection, split_id, batches)
+
+    def take(self, split_id: str, split: Split) -> Receipt | None:
+        """Have the server copy a split of another PostgreSQL, or of its own, byte by byte; None where it must be rows.
+
+        Raises:
+            CountMismatch: the servers do not agree about how many rows there were.
+
+        """
+        with self.destination.client.connect() as connection:
+            return HandingOver(self._staging).take(connection, split_id, split)
+
+    @property
+    def _staging(self) -> Staging:
+        to, replaces = self.destination, self.mode is Mode.REPLACE
+        return Staging(
             self.state, self.epoch, self.target, self.primary_key, to.encoder, to.schema_changes, replaces=replaces
         )
-        with to.client.connect() as connection:
-            return staging.write(connection, split_id, batches)
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
         """Move the pieces into the table in this order, and the position with them.

@@ -101,6 +101,12 @@ class Selection:
         return f"SELECT {', '.join(chosen)} FROM {self.origin}{where}"
 
     @property
+    def plain_sql(self) -> str:
+        """The query for the columns as they are in the table."""
+        where = f" WHERE {self.where}" if self.where else ""
+        return f"SELECT {', '.join(quoted(column.name) for column in self.columns)} FROM {self.origin}{where}"
+
+    @property
     def begin(self) -> Sequence[str]:
         """The statements that begin a transaction in which the selection is always the same, in the same order.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import psycopg
 
 from de_classes.contracts import Plan
 from de_classes.errors import ConfigurationError, PostgresError, TableNotFound, UnknownType
@@ -24,8 +26,6 @@ from .types import Unheld, as_read, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import psycopg
 
     from de_classes.configs.secrets import Secret
     from de_classes.contracts import Position, Stream
@@ -191,6 +191,8 @@ class PostgresSource:
             # It stands idle, and keeps the snapshot, as long as others read.
             connection.execute("SET idle_in_transaction_session_timeout TO 0")
             yield connection
+            with suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
 
     def _held(self, connection: psycopg.Connection[Any], stream: str) -> tuple[Described, Snapshot]:
         """Describe a stream and export a snapshot of it, which lasts as long as the transaction.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -11,10 +12,13 @@ from de_classes.contracts import Batch
 from de_classes.errors import ConfigurationError, PlanLost, PostgresError
 from de_classes.utils.faults import reach
 
+from ._errors import postgres_errors
 from .selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    import psycopg
 
     from ._slots import Slots
     from .client import PostgresClient
@@ -60,10 +64,43 @@ class PostgresSplit:
                 yield next(batches)
             except PostgresError as error:
                 if self._is_gone(error):
-                    fact = f"the snapshot that it is read under is gone: {error.fact}"
-                    raise PlanLost(self.selection.subject, fact, "Plan again, as a pipeline does by itself.") from error
+                    raise self._lost(error) from error
                 raise
             yield from batches
+
+    def copied(self, hand_on: Callable[[bytes | bytearray | memoryview], None]) -> int:
+        """Give the rows as COPY BINARY has them, piece by piece; how many they were.
+
+        Raises:
+            PlanLost: the snapshot is gone, with the session that its plan kept open.
+
+        """
+        selection = self.selection
+        statement = f"COPY ({selection.plain_sql}) TO STDOUT WITH (FORMAT binary)"
+        with self.slots, closing(self._began()) as connection, connection.cursor() as cursor:
+            with postgres_errors(selection.subject), cursor.copy(statement.encode()) as copy:
+                for piece in copy:
+                    hand_on(piece)
+            return cursor.rowcount
+
+    def _began(self) -> psycopg.Connection[Any]:
+        """A connection on which the transaction of the split has begun."""
+        connection = self.client.open()
+        try:
+            with postgres_errors(self.selection.subject):
+                connection.autocommit = True
+                for statement in self.selection.begin:
+                    connection.execute(statement.encode())
+        except PostgresError as error:
+            connection.close()
+            if self._is_gone(error):
+                raise self._lost(error) from error
+            raise
+        return connection
+
+    def _lost(self, error: PostgresError) -> PlanLost:
+        fact = f"the snapshot that it is read under is gone: {error.fact}"
+        return PlanLost(self.selection.subject, fact, "Plan again, as a pipeline does by itself.")
 
     def _is_gone(self, error: PostgresError) -> bool:
         snapshot = self.selection.snapshot

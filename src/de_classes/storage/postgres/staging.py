@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .state import State
     from .types import PgType
 
-__all__ = ["Staging"]
+__all__ = ["Staging", "create_staging"]
 
 _SLICE_BYTES = 4 * 2**20
 """Arrow bytes that are spelled at once: what COPY's text costs in memory on top of the batch."""
@@ -108,11 +108,15 @@ class Staging:
             )
         reach("postgres.write.after_copy")
         if details:
-            self.state.enter(connection, self.epoch, name, receipt)
-            reach("postgres.write.before_commit")
-            connection.commit()
-            reach("postgres.write.after_commit")
+            self.enter(connection, name, receipt)
         return receipt
+
+    def enter(self, connection: psycopg.Connection[Any], name: str, receipt: Receipt) -> None:
+        """Commit what is staged under a name, with its line in the ledger."""
+        self.state.enter(connection, self.epoch, name, receipt)
+        reach("postgres.write.before_commit")
+        connection.commit()
+        reach("postgres.write.after_commit")
 
     def _copied(
         self,
@@ -130,7 +134,7 @@ class Staging:
             made = changes(str(self.target), [coming_columns(str(self.target), schema)], there)
             lossy = [change for change in made if not change.optional]
             refuse_obstacles(connection, str(self.target), self.target, there, lossy)
-        _create(connection, TableName(self.state.schema, name), placing, self.target, there)
+        create_staging(connection, TableName(self.state.schema, name), placing, self.target, there)
         encoder = self.encoder or _fitting(first, placing, there)
         copying = _Copying(placing, encoder, schema)
         columns = column_list(placing.columns)
@@ -189,7 +193,7 @@ def _fitting(first: pa.RecordBatch, placing: Placing, there: Table | None) -> Co
     return BinaryEncoder.fitting(types, placing.checked(first.slice(0, 0), 0)) or CsvEncoder()
 
 
-def _create(
+def create_staging(
     connection: psycopg.Connection[Any], name: TableName, placing: Placing, target: TableName, there: Table | None
 ) -> None:
     """Make the table with the target's own types, so that what does not fit fails in COPY, which names the line.

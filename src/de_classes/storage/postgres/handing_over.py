@@ -1,0 +1,89 @@
+"""PostgreSQL to PostgreSQL: the bytes of COPY go from one server to the other, and nobody looks into them."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from de_classes.contracts import Receipt
+from de_classes.errors import CountMismatch
+from de_classes.utils.faults import reach
+
+from ._errors import postgres_errors
+from .catalogue import column_list, table_in_catalogue
+from .identifiers import TableName
+from .placing import place
+from .splitting import PostgresSplit
+from .staging import create_staging
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from .placing import Placing
+    from .staging import Staging
+
+__all__ = ["HandingOver"]
+
+
+@dataclass(frozen=True, slots=True)
+class HandingOver:
+    """Takes the rows of a split of PostgreSQL as COPY BINARY has them, where both sides have the very same types.
+
+    That is so for all built-in types; what is made in each database (enums, domains, composites) or belongs to an
+    extension has numbers of its own there. Values that Arrow has no place for, such as a date of `infinity`, travel as
+    they are.
+    """
+
+    staging: Staging
+
+    def take(self, connection: psycopg.Connection[Any], split_id: str, split: object) -> Receipt | None:
+        """Stage a split, and commit that together with its line in the ledger; None where its rows must be batches.
+
+        Raises:
+            CountMismatch: the servers do not agree about how many rows there were.
+            PlanLost: the snapshot that the split is read under is gone.
+
+        """
+        placing = self._placing(connection, split)
+        if placing is None or not isinstance(split, PostgresSplit):
+            return None
+        reach("postgres.write.before_copy")
+        staging, label = self.staging, f"staged_{uuid.uuid4().hex}"
+        name = TableName(staging.state.schema, label)
+        create_staging(connection, name, placing, staging.target, table_in_catalogue(connection, staging.target))
+        statement = f"COPY {name.sql} ({column_list(placing.columns)}) FROM STDIN WITH (FORMAT binary)"
+        size = 0
+        with connection.cursor() as cursor:
+            with cursor.copy(statement.encode()) as copy:
+
+                def hand_on(piece: bytes | bytearray | memoryview) -> None:
+                    nonlocal size
+                    size += len(piece)
+                    with postgres_errors(f"table {staging.target}"):
+                        copy.write(piece)
+                    reach("postgres.write.in_copy")
+
+                given = split.copied(hand_on)
+            taken = cursor.rowcount
+        if given != taken:
+            fact = f"one server gave {given} rows of split {split.id!r}, and the other took {taken}"
+            raise CountMismatch(f"table {staging.target}", fact, "Run it again.", promised=given, found=taken)
+        receipt = Receipt(split_id, taken, size, split.selection.schema, details={"table": label})
+        reach("postgres.write.after_copy")
+        staging.enter(connection, label, receipt)
+        return receipt
+
+    def _placing(self, connection: psycopg.Connection[Any], split: object) -> Placing | None:
+        """Where the columns go; None unless every one of them goes into its very type."""
+        if not isinstance(split, PostgresSplit) or split.tells_keys or split.selection.unheld != "fail":
+            return None
+        staging, selection = self.staging, split.selection
+        there = table_in_catalogue(connection, staging.target)
+        placing = place(str(staging.target), selection.schema, there, staging.primary_key, staging.schema_changes)
+        nullable = {column.name for column in selection.columns if column.nullable}
+        alike = all(
+            to.type == column.type and not column.type.is_made and column.type.base != "type"
+            for to, column in zip(placing.columns, selection.columns, strict=True)
+        )
+        return placing if alike and not placing.required & nullable else None
