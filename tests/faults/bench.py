@@ -6,11 +6,13 @@ import os
 import shutil
 import tempfile
 import uuid
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote
 
 import psycopg
 import pyarrow as pa
@@ -19,7 +21,9 @@ from de_classes.contracts import Batch, Mode, Stream
 from de_classes.storage.objects import Dataset, DatasetDestination, LocalStore
 from de_classes.testing.http import Asked, LoopbackServer, Reply, json_reply
 from de_classes.testing.postgres import EmbeddedPostgres
+from de_classes.testing.proxy import Cut, CuttingProxy
 from de_classes.testing.s3 import S3Server
+from tests.faults.disk import SmallDisk, small_disk
 from tests.faults.jobs import STREAM, Job, store
 from tests.faults.nursery import Ended, Nursery
 from tests.faults.rows import COLUMNS, DDL, Row, added, rows
@@ -106,9 +110,62 @@ class Bench:
         """Where a source of that kind is, and which of its tables."""
         if kind == "api":
             return f"{self.api.url}/{state}", ""
+        if kind == "wide":
+            return self.url, self.wide(state)
         if kind == "pg":
             return self.url, f"public.source_{state}"
         return self._dataset(kind, state), ""
+
+    @cache  # noqa: B019 -- one bench a session
+    def wide(self, state: int) -> str:
+        """A table of so many times 12 MB; its rows are not so long that they would be kept elsewhere."""
+        self.connection.execute(
+            f"CREATE TABLE wide_{state} {DDL}; INSERT INTO wide_{state}"
+            " SELECT id, 1, string_agg(md5(id || ' ' || n), ''), 0, now()"
+            f" FROM generate_series(1, {6500 * state}) id, generate_series(1, 59) n GROUP BY id".encode()
+        )
+        return f"public.wide_{state}"
+
+    @cached_property
+    def disk(self) -> SmallDisk | None:
+        """A disk that can be full, with a tablespace `small` of the server on it; None where none can be had."""
+        disk = self.opened.enter_context(small_disk())
+        if disk is not None:
+            (disk.folder / "server").mkdir()
+            owner = self.postgres.cluster.stat()
+            os.chown(disk.folder / "server", owner.st_uid, owner.st_gid)
+            self.connection.execute(f"CREATE TABLESPACE small LOCATION '{disk.folder / 'server'}'".encode())
+            self.opened.callback(self._emptied)
+        return disk
+
+    def _cleared(self) -> None:
+        for schema in ("small", "small_state"):
+            self.connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+        if self.disk is not None:
+            shutil.rmtree(self.disk.folder / "lake", ignore_errors=True)
+        # Until then the files of dropped tables are kept.
+        self.connection.execute("CHECKPOINT")
+
+    def _emptied(self) -> None:
+        self._cleared()
+        self.connection.execute("DROP TABLESPACE small")
+
+    @contextmanager
+    def through(self, place: str, cut: Cut) -> Iterator[tuple[str, CuttingProxy]]:
+        """Another way to a database or a bucket, on which connections break."""
+        socket_folder = self.postgres.url.rpartition("host=")[2]
+        server = place.rpartition("//")[2] if place.startswith("s3:") else f"{unquote(socket_folder)}/.s.PGSQL.5432"
+        with CuttingProxy(server) as proxy:
+            proxy.cut(cut)
+            bucket = place.partition("@")[0]
+            yield (
+                (
+                    f"{bucket}@http://{proxy.address}"
+                    if place.startswith("s3:")
+                    else f"postgresql://postgres@{proxy.address}/{self.database}"
+                ),
+                proxy,
+            )
 
     @cache  # noqa: B019 -- one bench a session
     def _dataset(self, kind: str, state: int) -> str:
@@ -130,8 +187,20 @@ class Bench:
             _append(place, rows(ROWS)[n * third : (n + 1) * third])
         return place
 
-    def site(self, route: Route) -> Site:
+    def site(self, route: Route, *, wide: bool = False) -> Site:
         """A target that nobody has used."""
+        return replace(self._site(route), wide=wide)
+
+    def small_site(self, route: Route) -> Site | None:
+        """A target on the disk that can be full; None where none can be had."""
+        if self.disk is None:
+            return None
+        self._cleared()
+        if route.target == "pg":
+            return Site(self, route, f"{self.url}&options=-c%20default_tablespace%3Dsmall", "small", wide=True)
+        return Site(self, route, str(self.disk.folder / "lake"), "", wide=True)
+
+    def _site(self, route: Route) -> Site:
         name = f"t{uuid.uuid4().hex[:12]}"
         if route.target == "pg":
             return Site(self, route, self.url, name)
@@ -149,11 +218,14 @@ class Site:
     route: Route
     target: str
     name: str
+    wide: bool = False
+    """Whether the source is one of 12 MB, and then 24 MB."""
 
     def job(self, state: int, fault: str = "", log: str = "") -> Job:
         """A run that takes a state of the source there."""
-        source, origin = self.bench.source(self.route.source, state)
-        return Job(source, self.target, self.route.mode.value, origin, self.name, fault, log)
+        source, origin = self.bench.source("wide" if self.wide else self.route.source, state)
+        split_bytes = 1 << 30 if self.wide else 8192
+        return Job(source, self.target, self.route.mode.value, origin, self.name, split_bytes, fault, log)
 
     def run(self, state: int, fault: str = "", **changes: Any) -> Ended:
         """Run it, over another way where `changes` say so."""
@@ -166,6 +238,9 @@ class Site:
         if self.route.walks:  # an API gives what is new, and has no changed rows here
             more = rows(ROWS + (ROWS // 2 if state > 1 else 0))
             return [_told(row) for row in more]
+        if self.wide:
+            origin = self.bench.wide(state)
+            return self.bench.connection.execute(f"SELECT * FROM {origin} ORDER BY id".encode()).fetchall()
         return rows(ROWS, state)
 
     def rows(self) -> list[Row]:

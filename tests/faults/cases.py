@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from tests.faults.bench import ROUTES
+from tests.faults.cuts import of_route
 
 RUNNER = ("runner.before_plan", "runner.after_begin", "runner.before_commit", "runner.after_commit")
 READS = {
@@ -58,7 +59,7 @@ class Case:
 
     route: str
     fault: str
-    """`kill`, `overtake`, `full`, `cut`."""
+    """`kill`, `overtake`, `full`, `disk full`, `bucket full`, `cut`."""
     place: str
     """A point, or for `cut` where the connection breaks."""
     nth: int = 1
@@ -75,6 +76,8 @@ def kills() -> Iterator[Case]:
         for point, state in product(points, (1, 2)):
             for nth in _passings(route, point, state):
                 yield Case(route, "kill", point, nth, state)
+    # An object above 8 MiB goes up in parts.
+    yield from (Case("pg->s3", "kill", "s3.upload.part", nth, 2) for nth in (1, 2))
 
 
 def _passings(route: str, point: str, state: int) -> tuple[int, ...]:
@@ -117,9 +120,28 @@ def full() -> Iterator[Case]:
             yield Case(route, "full", place, 1, state)
 
 
+def full_elsewhere() -> Iterator[Case]:
+    """The server's disk is full while rows are copied or moved, or a bucket has no room for a kind of object."""
+    # Of 12 MB, and then of 24: the copy of them is too large, or what the table becomes with it.
+    yield Case("pg->pg", "disk full", "COPY, 8 MB")
+    yield Case("pg->pg", "disk full", "COPY, 30 MB", state=2)
+    yield Case("pg->pg", "disk full", "moving, 50 MB", state=2)
+    yield Case("pg->objects", "disk full", "upload, 4 MB")
+    yield Case("pg->objects", "disk full", "upload, 10 MB", state=2)
+    for folder, state in product(("data", "_staged", "_commits"), (1, 2)):
+        yield Case("pg->s3", "bucket full", folder, state=state)
+
+
+def cuts() -> Iterator[Case]:
+    """A connection breaks at each place that a route has."""
+    for route in ROUTES.values():
+        for place, state in product(of_route(route), (1, 2)):
+            yield Case(route.name, "cut", place, state=state)
+
+
 def everything() -> list[Case]:
     """The whole matrix."""
-    return [*kills(), *overtaken(), *full()]
+    return [*kills(), *overtaken(), *full(), *full_elsewhere(), *cuts()]
 
 
 def chosen() -> list[Case]:
@@ -128,4 +150,6 @@ def chosen() -> list[Case]:
     for case in kills():
         of_point.setdefault(case.place, []).append(case)
     found = [cases[7 * n % len(cases)] for n, cases in enumerate(of_point.values())]
-    return [*found, *list(overtaken())[::9], *list(full())[::6]]
+    broken = {case.place: case for case in cuts() if (case.state == 1) == (case.route in {"objects->pg", "pg->s3"})}
+    some = [*overtaken()][::15] + [*full()][::10] + [*full_elsewhere()][2::3]
+    return [*found, *some, *broken.values()]

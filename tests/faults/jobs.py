@@ -30,6 +30,7 @@ class Job:
     """A table at the source."""
     schema: str = ""
     """Of a PostgreSQL target: the schema, whose state is kept in one beside it."""
+    split_bytes: int = 8192
     fault: str = ""
     """As DE_CLASSES_FAULT has it."""
     log: str = ""
@@ -47,7 +48,7 @@ def _source(job: Job) -> Source:
         resource = Resource(STREAM, "/orders", paging=CursorInBody(at="next"), primary_key=("id",), incremental=newer)
         return ApiSource(ApiClient(job.source), [resource])
     if job.source.startswith("postgresql:"):
-        return PostgresSource(job.source, tables={STREAM: job.origin}, split_bytes=8192)
+        return PostgresSource(job.source, tables={STREAM: job.origin}, split_bytes=job.split_bytes)
     return DatasetSource(store(job.source), split_bytes=1)
 
 
@@ -56,7 +57,7 @@ def _destination(job: Job) -> Destination:
         client = PostgresClient(job.target, connect_timeout_seconds=2)
         return PostgresDestination(client, schema=job.schema, state_schema=f"{job.schema}_state")
     own: dict[str, Any] = {"keep_replaced_seconds": 0} if job.mode == Mode.REPLACE else {}
-    return DatasetDestination(store(job.target), target_file_bytes=1 << 20, **own)
+    return DatasetDestination(store(job.target), **own)
 
 
 def store(place: str) -> ObjectStore:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from de_classes.contracts import Mode
 from tests.faults.bench import ROUTES, Bench, Site
+from tests.faults.cuts import BREAKS
 from tests.faults.nursery import Ended
 
 if TYPE_CHECKING:
     from tests.faults.cases import Case
 
+NO_DISK = "no disk to fill"
+"""The outcome where no small disk may be mounted."""
 # Where a commit is lasting already: what is stopped or fails from there on has nothing to lose.
 _COMMITTED = ("dataset.commit.after_put", "dataset.commit.after", "dataset.cleanup", "postgres.commit.after")
 
@@ -33,7 +36,7 @@ def tried(bench: Bench, case: Case) -> Told:
 
     """
     began = time.perf_counter()
-    site = bench.site(ROUTES[case.route])
+    site = bench.site(ROUTES[case.route], wide=case.place == "s3.upload.part")
     if case.state > 1:
         _done(site.run(1))
     outcome = _FAULTS[case.fault](site, case)
@@ -68,7 +71,49 @@ def _full(site: Site, case: Case) -> str:
     return ended.outcome
 
 
-_FAULTS = {"kill": _killed, "overtake": _overtaken, "full": _full}
+def _cut(site: Site, case: Case) -> str:
+    place = BREAKS[case.place]
+    job = site.job(case.state)
+    there = getattr(job, place.side)
+    with site.bench.through(there, place.cut(there.partition(":")[2].partition("@")[0])) as (way, proxy):
+        ended = site.run(case.state, **{place.side: way})
+        assert proxy.cuts > 0, ended
+    assert ended.outcome == place.ends, ended
+    _see_nothing_half(site, case.state)
+    return ended.outcome
+
+
+def _disk_full(site: Site, case: Case) -> str:
+    small = site.bench.small_site(site.route)
+    if small is None or small.bench.disk is None:
+        return NO_DISK
+    if case.state > 1:
+        _done(small.run(1))
+    with small.bench.disk.of(int(case.place.split()[-2])):
+        ended = small.run(case.state)
+    assert ended.outcome == ("PostgresOutOfSpace" if site.route.target == "pg" else "OutOfSpace"), ended
+    assert small.rows() == small.expected(case.state - 1)
+    _whole(small, case.state)
+    return ended.outcome
+
+
+def _full_bucket(site: Site, case: Case) -> str:
+    site.bench.s3.failing("PUT", f"/{site.name}/orders/{case.place}/", 507, times=1000)
+    ended = site.run(case.state)
+    site.bench.s3.forgive()
+    assert ended.outcome == "OutOfSpace", ended
+    assert site.rows() == site.expected(case.state - 1)
+    return ended.outcome
+
+
+_FAULTS = {
+    "kill": _killed,
+    "overtake": _overtaken,
+    "full": _full,
+    "cut": _cut,
+    "disk full": _disk_full,
+    "bucket full": _full_bucket,
+}
 
 
 def _see_nothing_half(site: Site, state: int) -> None:
