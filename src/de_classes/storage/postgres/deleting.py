@@ -13,6 +13,7 @@ from .growing import converted
 from .history import MOMENT, VALID_TO
 from .identifiers import TableName, quoted
 from .placing import place
+from .referring import refuse_to_take_along
 from .spool import Spool
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ class End(Protocol):
         """See that the table has what this needs."""
         ...
 
+    def check(self, connection: psycopg.Connection[Any], target: TableName, table: Table, gone: str) -> None:
+        """See that nothing else is changed when the rows of `row_` that meet a condition are ended."""
+        ...
+
     def statement(self, target: TableName, keys: str, same: str) -> str:
         """The statement that ends the rows of `row_` whose key is one of `keys`."""
         ...
@@ -98,6 +103,10 @@ class Deleting:
 
     def ensure(self, connection: psycopg.Connection[Any], target: TableName, table: Table) -> None:
         """It needs nothing."""
+
+    def check(self, connection: psycopg.Connection[Any], target: TableName, table: Table, gone: str) -> None:
+        """Foreign keys may take other rows along."""
+        refuse_to_take_along(connection, target, table, gone)
 
     def statement(self, target: TableName, keys: str, same: str) -> str:
         """Delete them."""
@@ -136,6 +145,9 @@ class Marking:
                 "Name another one: mark_deleted=...",
             )
 
+    def check(self, connection: psycopg.Connection[Any], target: TableName, table: Table, gone: str) -> None:
+        """The rows stay."""
+
     def statement(self, target: TableName, keys: str, same: str) -> str:
         """Mark them."""
         return f"UPDATE {target.sql} AS row_ SET {quoted(self.column)} = now() FROM {keys} WHERE {same}"
@@ -157,6 +169,9 @@ class Closing:
 
     def ensure(self, connection: psycopg.Connection[Any], target: TableName, table: Table) -> None:
         """It needs nothing that a history has not."""
+
+    def check(self, connection: psycopg.Connection[Any], target: TableName, table: Table, gone: str) -> None:
+        """The rows stay."""
 
     def statement(self, target: TableName, keys: str, same: str) -> str:
         """Close them."""
@@ -185,6 +200,7 @@ class Deletes:
         Raises:
             TooManyDeletes: they are more than the share of the table that may go.
             CountMismatch: the keys are not all there, or rows that are to go stay.
+            ConfigurationError: rows of other tables would be deleted or changed with them.
 
         """
         table = table_in_catalogue(connection, self.target)
@@ -203,6 +219,8 @@ class Deletes:
         ).rowcount
         if gone:
             self._refuse_too_many(connection, gone)
+            of_gone = f"EXISTS (SELECT FROM pg_temp.gone AS key_ WHERE {same})"
+            self.end.check(connection, self.target, table, of_gone)
             self._end(connection, gone, same)
         revival = self.end.revival(self.target, alive, same)
         if revival is not None:

@@ -49,8 +49,9 @@ class PostgresDestination:
     To replace, the old rows are deleted, so that nobody ever sees the table without rows; with `truncate` they go
     faster, but a transaction that began earlier and reads later sees none. The table itself stays, with its views,
     grants, indexes, triggers, comments and constraints. Where foreign keys of other tables refer to it, rows whose key
-    comes again are updated in their place, and only the others deleted, as those foreign keys allow. To merge, rows
-    that are the same already are not written again, and columns that do not come are left as they are.
+    comes again are updated in their place, and only the others deleted; no load deletes or changes rows of other tables
+    by an ON DELETE, but ends with an error. To merge, rows that are the same already are not written again, and columns
+    that do not come are left as they are.
 
     With `schema_changes="evolve"` the commit lets the table grow, in its transaction, where that loses no value (the
     table of what becomes what is in growing.py; `changes` tells it beforehand): columns that it lacks are added,

@@ -22,9 +22,10 @@ from .growing import coming_columns
 from .handing_over import HandingOver
 from .history import History, check_history, make_history, refuse_taken
 from .identifiers import shortened
-from .moving import Move, check_merge_key, referring
+from .moving import Move, check_merge_key
 from .placing import EVOLVE, place
 from .quarantine import Quarantine
+from .referring import references
 from .staging import Staging
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ class PostgresLoad:
         """Move all pieces but the one that is the table already."""
         move = Move(self.target, self.state.schema, self.mode, self.primary_key)
         replaces = self.mode is Mode.REPLACE and adopted is None
-        referred = referring(connection, table) if replaces else []
+        referred = [str(key) for key in references(connection, table) if not key.within] if replaces else []
         if referred:
             self._replace_in_place(connection, pieces, table, made, referred)
             return

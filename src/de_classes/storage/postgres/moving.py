@@ -12,6 +12,7 @@ from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
 from .growing import Change, coming_columns, converted
 from .identifiers import TableName, quoted
+from .referring import refuse_to_take_along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from .catalogue import Table
 
-__all__ = ["Move", "check_merge_key", "referring"]
+__all__ = ["Move", "check_merge_key"]
 
 
 def check_merge_key(connection: psycopg.Connection[Any], name: TableName, table: Table, key: Sequence[str]) -> None:
@@ -45,16 +46,6 @@ def check_merge_key(connection: psycopg.Connection[Any], name: TableName, table:
             f"it has no primary key or unique index on ({', '.join(key)}), so nothing can be merged into it",
             f"ALTER TABLE {name.sql} ADD PRIMARY KEY ({', '.join(map(quoted, key))})",
         )
-
-
-def referring(connection: psycopg.Connection[Any], table: Table) -> list[str]:
-    """The foreign keys of other tables to this one."""
-    rows = connection.execute(
-        "SELECT format('%%s of %%s', conname, conrelid::regclass) FROM pg_constraint"
-        " WHERE confrelid = %s AND conrelid <> confrelid AND contype = 'f' AND conparentid = 0 ORDER BY 1",
-        (table.oid,),
-    )
-    return [told for (told,) in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +78,17 @@ class Move:
         """Make the old rows go that none of the pieces has the key of, before these are merged over the others.
 
         Of a column that does not come the old values go, too, unless it has a default.
+
+        Raises:
+            ConfigurationError: rows of other tables would go with them.
+
         """
         same = " AND ".join(f"row_.{quoted(key)} = key_.{quoted(key)}" for key in self.primary_key)
         keys = " UNION ALL ".join(self._staged_keys(connection, piece, table) for piece in pieces)
-        gone = f"WHERE NOT EXISTS (SELECT FROM ({keys}) AS key_ WHERE {same})" if keys else ""
+        gone = f"NOT EXISTS (SELECT FROM ({keys}) AS key_ WHERE {same})" if keys else "true"
         connection.execute(f"LOCK TABLE {self.target.sql} IN SHARE ROW EXCLUSIVE MODE".encode())
-        connection.execute(f"DELETE FROM {self.target.sql} AS row_ {gone}".encode())
+        refuse_to_take_along(connection, self.target, table, gone)
+        connection.execute(f"DELETE FROM {self.target.sql} AS row_ WHERE {gone}".encode())
         coming = {name for piece in pieces if piece.schema is not None for name in piece.schema.names}
         stale = [c.name for c in table.columns if pieces and c.name not in coming and c.name not in table.with_defaults]
         if stale:

@@ -126,3 +126,26 @@ def test_replacing_takes_no_keys(client: PostgresClient) -> None:
     pipeline = Pipeline("p", source, destination, mode="replace")
     assert (pipeline.run().rows, pipeline.run().rows) == (6, 6)
     assert len(client.fetch("TABLE c.t")) == 6
+
+
+def test_deletes_take_no_other_rows_along(client: PostgresClient) -> None:
+    """Whoever refers to a deleted row, in another table or the same, is not deleted by ON DELETE CASCADE."""
+    client.run("CREATE TABLE t (id int PRIMARY KEY, parent int)")
+    client.run("INSERT INTO t VALUES (1, 1), (2, 2), (3, 2), (4, 4), (5, 5), (6, 6)")
+    pipeline = _pipeline(client)
+    pipeline.run()
+    client.run("ALTER TABLE copies.t ADD CONSTRAINT family FOREIGN KEY (parent) REFERENCES copies.t ON DELETE CASCADE")
+    client.run("CREATE TABLE notes (of int REFERENCES copies.t ON DELETE CASCADE); INSERT INTO notes VALUES (1), (4)")
+    client.run("DELETE FROM t WHERE id = 1")
+    with pytest.raises(ConfigurationError, match="1 rows of notes that refer"):
+        pipeline.run()
+    client.run("DELETE FROM notes WHERE of = 1")
+    pipeline.run()
+    assert _same(client)
+    client.run("DELETE FROM t WHERE id = 2")
+    with pytest.raises(ConfigurationError, match=r"1 rows of copies\.t that refer.*family"):
+        pipeline.run()
+    client.run("DELETE FROM t WHERE id = 3")
+    pipeline.run()
+    assert _same(client)
+    assert client.fetch("TABLE notes") == [(4,)]
