@@ -78,6 +78,7 @@ class PostgresSplit:
         selection = self.selection
         statement = f"COPY ({selection.plain_sql}) TO STDOUT WITH (FORMAT binary)"
         with self.slots, closing(self._began()) as connection, connection.cursor() as cursor:
+            reach("postgres.read.before")
             with postgres_errors(selection.subject), cursor.copy(statement.encode()) as copy:
                 for piece in copy:
                     hand_on(piece)
