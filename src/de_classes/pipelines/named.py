@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from de_classes.contracts import Mode
 from de_classes.storage.objects import DatasetDestination, DatasetSource
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from de_classes.configs.secrets import Secret
     from de_classes.contracts import Transform
-    from de_classes.storage.objects import ObjectStore
+    from de_classes.storage.objects import Format, ObjectStore
     from de_classes.storage.postgres import PostgresClient
     from de_classes.storage.postgres.pieces import Cut
     from de_classes.storage.postgres.types import Unheld
@@ -60,7 +60,8 @@ class PostgresToObjectStore(Pipeline):
 
     Each run reads the tables whole, each under one snapshot, and replaces the datasets unless `mode` says otherwise.
     What is read, and how, is said as to a `PostgresSource`; a dataset cannot merge changes, so it is always the whole.
-    Files that were replaced are kept for `keep_replaced_seconds`, for those who still read them.
+    Files that were replaced are kept for `keep_replaced_seconds`, for those who still read them. How files are written,
+    and whether a replacement leaves the partitions that do not come, is said as to a `DatasetDestination`.
     """
 
     def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
@@ -83,6 +84,9 @@ class PostgresToObjectStore(Pipeline):
         mode: Mode | str = Mode.REPLACE,
         schema_changes: SchemaChanges = "freeze",
         keep_replaced_seconds: float = 86_400.0,
+        format: Format | None = None,  # noqa: A002 -- the word for it
+        partition_by: Sequence[str] = (),
+        replace: Literal["all", "partitions"] = "all",
     ) -> None:
         source = PostgresSource(
             postgres,
@@ -96,6 +100,12 @@ class PostgresToObjectStore(Pipeline):
             max_connections=max_connections,
         )
         destination = DatasetDestination(
-            store, prefix, keep_replaced_seconds=keep_replaced_seconds, schema_changes=schema_changes
+            store,
+            prefix,
+            format=format,
+            keep_replaced_seconds=keep_replaced_seconds,
+            schema_changes=schema_changes,
+            partition_by=partition_by,
+            replace=replace,
         )
         super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode)

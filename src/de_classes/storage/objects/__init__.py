@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .dataset import Dataset as Dataset
     from .dataset import Vacuumed as Vacuumed
     from .destination import DatasetDestination as DatasetDestination
+    from .formats import Format as Format
+    from .formats import TableWriter as TableWriter
     from .load import DatasetLoad as DatasetLoad
     from .ndjson import NdjsonFormat as NdjsonFormat
     from .parquet import ParquetFormat as ParquetFormat
@@ -36,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy(
         "DatasetLoad": ".load",
         "DatasetSource": ".source",
         "DatasetSplit": ".source",
+        "Format": ".formats",
         "LocalStore": ".store",
         "MemoryStore": ".store",
         "MinioStore": ".store",
@@ -45,6 +48,7 @@ __getattr__, __dir__, __all__ = lazy(
         "ObjectWriter": ".store",
         "ParquetFormat": ".parquet",
         "S3Store": ".store",
+        "TableWriter": ".formats",
         "Vacuumed": ".dataset",
         "open_store": ".store",
     },

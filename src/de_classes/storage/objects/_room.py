@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from de_classes.storage.objects._folders import Folders
-    from de_classes.storage.objects._format import Format
     from de_classes.storage.objects._writing import FileSizes
     from de_classes.storage.objects.dataset import Dataset
+    from de_classes.storage.objects.formats import Format
     from de_classes.storage.objects.log import Commit
 
 __all__ = ["Room"]

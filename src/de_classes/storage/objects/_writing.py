@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from de_classes.contracts import JsonValue
-    from de_classes.storage.objects._format import Format, TableWriter
+    from de_classes.storage.objects.formats import Format, TableWriter
     from de_classes.storage.objects.store import ObjectStore, ObjectWriter
 
 __all__ = ["FileSizes", "WrittenFile", "write_files"]

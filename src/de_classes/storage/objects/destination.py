@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from de_classes.contracts import Position, Stream
-    from de_classes.storage.objects._format import Format
+    from de_classes.storage.objects.formats import Format
     from de_classes.storage.objects.store import ObjectStore
 
 __all__ = ["DatasetDestination"]

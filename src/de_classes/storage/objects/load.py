@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Batch, Position, Receipt, Stream
     from de_classes.storage.objects._folders import Folders
-    from de_classes.storage.objects._format import Format
     from de_classes.storage.objects._writing import FileSizes
     from de_classes.storage.objects.dataset import Dataset
+    from de_classes.storage.objects.formats import Format
     from de_classes.storage.objects.log import DataFile
     from de_classes.utils.schemas import SchemaChanges
 

@@ -33,7 +33,7 @@ from tests.unit.storage.objects.datasets import data_files, loaded, some, taken
 from tests.unit.storage.objects.test_parquet import COLUMNS
 
 if TYPE_CHECKING:
-    from de_classes.storage.objects._format import Format
+    from de_classes.storage.objects.formats import Format
 
 DIALECTS = [
     CsvFormat(),

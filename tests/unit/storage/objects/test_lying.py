@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from de_classes.storage.objects._format import Format
+    from de_classes.storage.objects.formats import Format
 
 ENTRY = "/_commits/0"
 

@@ -19,8 +19,14 @@ __all__ = ["Format", "TableWriter"]
 class TableWriter(Protocol):
     """A file that is being written."""
 
-    def write(self, table: pa.Table) -> None: ...
-    def close(self) -> None: ...
+    def write(self, table: pa.Table) -> None:
+        """Write some rows."""
+        ...
+
+    def close(self) -> None:
+        """End the file; the sink stays open."""
+        ...
+
     def told(self) -> Mapping[str, JsonValue] | None:
         """What a reader must know of the file, once it is closed; None where the file tells it itself."""
         ...
