@@ -134,9 +134,15 @@ class CsvFormat:
         return pc.binary_join_element_wise(rows, _large(self._line_end), _large(""))
 
     def _cells(self, column: Any) -> Any:
-        plain = to_plain(column)
-        text = plain.cast(pa.large_string())
-        return pc.fill_null(self._quoted(text) if pa.types.is_string(plain.type) else text, self._null)
+        text = to_plain(column).cast(pa.large_string())
+        free = pa.types.is_dictionary(column.type) or _is_free_text(column.type)
+        return pc.fill_null(self._quoted(text) if free or self._meets_numbers else text, self._null)
+
+    @property
+    def _meets_numbers(self) -> bool:
+        """Whether a number or a moment may look like a part of the dialect, or like null."""
+        marks = {self._delimiter, self._quote, self._escape}
+        return bool(marks & _OF_NUMBERS) or (self._null != "" and set(self._null) <= _OF_NUMBERS)
 
     def _quoted(self, text: Any) -> Any:
         text = text.cast(pa.large_string())
@@ -168,7 +174,23 @@ class CsvFormat:
         return f"CsvFormat({', '.join(f'{name}={value!r}' for name, value in self.options.items())})"
 
 
+_OF_NUMBERS = frozenset("0123456789+-.:EeZ infatruls")
+"""Characters of numbers, booleans and moments."""
 _LARGEST_BLOCK = (1 << 31) - 1
+
+
+def _is_free_text(kind: Any) -> bool:
+    return not any(
+        is_one(kind)
+        for is_one in (
+            pa.types.is_null,
+            pa.types.is_boolean,
+            pa.types.is_integer,
+            pa.types.is_floating,
+            pa.types.is_decimal,
+            pa.types.is_temporal,
+        )
+    )
 
 
 def _large(text: str) -> Any:

@@ -17,6 +17,7 @@ import pytest
 from de_classes.contracts import Batch, Destination, Mode, Receipt, Source
 from de_classes.errors import AccessDenied, OutOfSpace, Overtaken, StoreError, UnsafeStore
 from de_classes.storage.objects import (
+    CsvFormat,
     Dataset,
     DatasetDestination,
     DatasetLoad,
@@ -103,6 +104,31 @@ class TestSourceContractOnS3(SourceContract):
             return source
 
         return grow
+
+
+def test_partitions_formats_and_compaction_on_s3(s3_store: ObjectStore) -> None:
+    """Keys with percent signs, packed text and rewritten files are there what they are elsewhere."""
+    places = pa.record_batch({"place": ["a/b %", None, ""], "id": [1, 2, 3]})
+    destination = DatasetDestination(
+        s3_store, "lake", format=CsvFormat(compression="gzip"), partition_by=("place",), replace="partitions"
+    )
+    loaded(destination, places)
+    loaded(destination, places.slice(1))
+    loaded(destination, places.slice(0, 1), mode=Mode.REPLACE)
+    dataset = Dataset(s3_store, "lake/orders")
+    _, since = taken(DatasetSource(s3_store, "lake", as_of=2))
+    assert since is not None
+    assert dataset.compact().into == 0
+    assert sorted(pa.table(dataset)["id"].to_pylist()) == [1, 2, 2, 3, 3]
+    assert dataset.vacuum(0).files == 1
+    assert sorted(pa.table(dataset).to_pylist(), key=str) == sorted(
+        [*places.to_pylist(), *places.slice(1).to_pylist()], key=str
+    )
+    loaded(DatasetDestination(s3_store, "lake"), some(4).select(["id"]).append_column("place", pa.array(["x"])))
+    loaded(DatasetDestination(s3_store, "lake"), some(5).select(["id"]).append_column("place", pa.array(["y"])))
+    assert dataset.compact().into == 1
+    assert sorted(taken(DatasetSource(s3_store, "lake"))[0]) == [1, 2, 2, 3, 3, 4, 5]
+    assert leftovers(s3_store) == []
 
 
 @pytest.mark.parametrize("times", [1, 100])

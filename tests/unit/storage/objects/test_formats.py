@@ -39,6 +39,7 @@ DIALECTS = [
     CsvFormat(),
     CsvFormat(delimiter=";", quote="'", line_end="\r\n", null="\\N", compression="gzip"),
     CsvFormat(delimiter="\t", escape="\\", header=False, null="NULL", compression="zstd"),
+    CsvFormat(delimiter="-", quote=":", null="0"),
 ]
 FORMATS: list[Format] = [*DIALECTS, NdjsonFormat(), NdjsonFormat(compression="zstd"), ParquetFormat("snappy")]
 CENTURIES = tuple(dt.datetime(year, 1, 1) for year in (1700, 2200))  # noqa: DTZ001 -- hypothesis adds the zone
