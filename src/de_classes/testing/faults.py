@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from de_classes.errors import ConfigurationError
-from de_classes.utils.faults import POINTS
+from de_classes.utils.faults import ACTIONS, POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["POINTS", "Ended", "fault_environment", "read_log", "run_to_end", "run_until_killed"]
+__all__ = ["ACTIONS", "POINTS", "Ended", "fault_environment", "read_log", "run_to_end", "run_until_killed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,25 @@ class Ended:
         return self.code == -signal.SIGKILL
 
 
-def fault_environment(point: str | None = None, nth: int = 1, log: Path | None = None) -> dict[str, str]:
+def fault_environment(
+    point: str | None = None, nth: int = 1, log: Path | None = None, *, action: str = "kill"
+) -> dict[str, str]:
     """The environment variables that kill a process at the nth time a point is reached, and log what it reaches.
 
+    Other actions: "stop" lets it sleep there until it gets SIGCONT, and "full" takes its disk away: from there on, what
+    it writes to files fails as on a full one.
+
     Raises:
-        ConfigurationError: there is no such point.
+        ConfigurationError: there is no such point, or no such action.
 
     """
+    if action not in ACTIONS:
+        raise ConfigurationError(f"fault {action!r}", "there is no such action", f"Choose from {', '.join(ACTIONS)}.")
     if point is not None and point not in POINTS:
         raise ConfigurationError(
             f"fault point {point!r}", "there is no such point", f"Choose from {', '.join(POINTS)}."
         )
-    variables = {} if point is None else {"DE_CLASSES_FAULT": f"{point}:{nth}"}
+    variables = {} if point is None else {"DE_CLASSES_FAULT": f"{point}:{nth}:{action}"}
     return variables if log is None else {**variables, "DE_CLASSES_FAULT_LOG": str(log)}
 
 

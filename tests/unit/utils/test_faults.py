@@ -92,6 +92,28 @@ class TestRunToEnd:
             run_to_end([sys.executable, "-c", "import time; time.sleep(60)"], seconds=0.2)
 
 
+def test_a_process_that_is_stopped_goes_on() -> None:
+    """It sleeps at the point until it is woken, and then goes on as if nothing had been."""
+    env = {**os.environ, **PATH, **fault_environment(A, action="stop")}
+    with subprocess.Popen([*COMMAND, A, B], env=env, stdout=subprocess.PIPE, text=True) as process:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        process.send_signal(signal.SIGCONT)
+        assert process.communicate()[0] == f"passed {A}\npassed {B}\n"
+    assert process.returncode == 0
+
+
+def test_a_process_whose_disk_is_full(tmp_path: Path) -> None:
+    """From the point on it can write to no file, as on a full disk; pipes still take what it says."""
+    writes = f"{PROGRAM}\nopen({str(tmp_path / 'file')!r}, 'wb', 0).write(b'x')"
+    env = {**os.environ, **PATH, **fault_environment(A, action="full")}
+    done = subprocess.run([sys.executable, "-c", writes, A], env=env, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == (f"passed {A}\n", 1)
+    assert "OSError" in done.stderr
+    with pytest.raises(ConfigurationError, match="no such action"):
+        fault_environment(A, action="melt")
+
+
 def test_nothing_happens_unasked(tmp_path: Path) -> None:
     """Without the environment's word a point does nothing; with it, the log names the points."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("DE_CLASSES_FAULT")} | PATH
