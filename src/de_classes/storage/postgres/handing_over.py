@@ -25,13 +25,19 @@ if TYPE_CHECKING:
 
 __all__ = ["HandingOver"]
 
+_OF_ONE_DATABASE = {
+    "aclitem", "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper", "regoperator",
+    "regproc", "regprocedure", "regrole", "regtype",
+}  # fmt: skip
+"""Types whose binary form is the number of an object, which is another object elsewhere, or that have none."""
+
 
 @dataclass(frozen=True, slots=True)
 class HandingOver:
     """Takes the rows of a split of PostgreSQL as COPY BINARY has them, where both sides have the very same types.
 
     That is so for all built-in types; what is made in each database (enums, domains, composites) or belongs to an
-    extension has numbers of its own there. Values that Arrow has no place for, such as a date of `infinity`, travel as
+    extension has numbers of its own there, and so have the objects that a `regclass` and its like name. Values that Arrow has no place for, such as a date of `infinity`, travel as
     they are.
     """
 
@@ -83,7 +89,7 @@ class HandingOver:
         placing = place(str(staging.target), selection.schema, there, staging.primary_key, staging.schema_changes)
         nullable = {column.name for column in selection.columns if column.nullable}
         alike = all(
-            to.type == column.type and not column.type.is_made and column.type.base != "type"
+            to.type == column.type and not column.type.is_made and column.type.base not in {"type", *_OF_ONE_DATABASE}
             for to, column in zip(placing.columns, selection.columns, strict=True)
         )
         return placing if alike and not placing.required & nullable else None

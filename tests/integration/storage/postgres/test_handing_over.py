@@ -73,11 +73,13 @@ def test_every_built_in_type_travels_untouched(client: PostgresClient, mode: str
         ("CREATE TYPE mood AS ENUM ('sad'); ALTER TABLE t ADD feeling mood DEFAULT 'sad'", {}),
         ("CREATE DOMAIN few AS int CHECK (VALUE < 1000); ALTER TABLE t ADD k few DEFAULT 7", {}),
         ("CREATE SCHEMA copies; CREATE TABLE copies.t (id bigint PRIMARY KEY, word text NOT NULL)", {}),
+        ("CREATE TABLE u (); ALTER TABLE t ADD c regclass DEFAULT 'u'; ALTER TABLE t ADD r regrole[] DEFAULT '{}'", {}),
+        ("ALTER TABLE t ADD a aclitem DEFAULT '=r/postgres'", {}),
         ("SELECT 1", {"unheld": "text"}),
     ],
 )
 def test_where_types_differ_rows_become_batches(client: PostgresClient, change: str, options: Any) -> None:
-    """Types that each database has for itself, a wider target, and a policy for values take the other way."""
+    """Types or numbers that each database has for itself, a wider target, and a policy for values go the other way."""
     client.run(
         "CREATE TABLE t (id int PRIMARY KEY, word text); INSERT INTO t SELECT n, 'x' FROM generate_series(1, 9) n"
     )
