@@ -138,7 +138,7 @@ def uuid_text(array: Array) -> Array:
     count = len(array)
     data = array.buffers()[1]
     binary = np.frombuffer(data, np.uint8, 16 * count, 16 * array.offset) if count else np.zeros(0, np.uint8)
-    digits = HEX[binary].view(np.uint8).reshape(count, 32)
+    digits = HEX.take(binary).view(np.uint8).reshape(count, 32)
     text = np.full((count, _TEXT_BYTES), ord("-"), np.uint8)
     for start, end, at in _DASHED:
         text[:, at : at + end - start] = digits[:, start:end]

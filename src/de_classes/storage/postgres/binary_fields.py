@@ -33,6 +33,7 @@ Piece: TypeAlias = Any
 """The bytes of each row: a numpy array where all have as many (of no dimension: the same), else a binary column."""
 
 _NULL = -1
+_NO_VALUE = b"\xff" * 4
 _DAYS_TO_2000 = 10_957
 _MICROSECONDS_TO_2000 = _DAYS_TO_2000 * 86_400_000_000
 _JSONB_VERSION = b"\x01"
@@ -137,10 +138,11 @@ def _arrays(array: Array, type_: PgType, refuse: Refuse) -> Array:
     values = array.flatten()
     element = fields(values, type_.element, lambda at, what: refuse(row_of_value(array, at), what))
     counts = _numbers(pc.list_value_length(array)).astype(">i4")
-    some = counts > 0
-    nulls = some & bool(values.null_count)
-    parts = [some.astype(">i4"), nulls.astype(">i4"), _size(_OIDS[type_.base]), counts, _size(1)]
-    head = _column(len(array), parts) if some.all() else _cut(_table(len(array), parts), np.where(some, 20, 12))
+    nulls, oid = _size(bool(values.null_count)), _size(_OIDS[type_.base])
+    head = _column(len(array), [_size(1), nulls, oid, counts, _size(1)])
+    empty = pa.array(counts == 0)
+    if pc.any(empty).as_py():
+        head = pc.if_else(empty, bytes(8) + oid.tobytes(), head)
     body = pc.binary_join(relisted(array, joined_pieces(len(values), element)), b"")
     return pc.binary_join_element_wise(head, pc.fill_null(body, b""), b"")
 
@@ -162,9 +164,7 @@ def _fixed(array: Array, values: npt.NDArray[Any]) -> Sequence[Piece]:
     width = values.dtype.itemsize
     if not array.null_count:
         return [_size(width), values]
-    null = array.is_null().to_numpy(zero_copy_only=False)
-    table = _table(len(array), [np.where(null, _NULL, width).astype(">i4"), values])
-    return [_cut(table, np.where(null, 4, 4 + width))]
+    return [pc.if_else(array.is_null(), _NO_VALUE, _column(len(array), [_size(width), values]))]
 
 
 def _sized(array: Array, values: Array) -> Sequence[Piece]:
@@ -196,10 +196,3 @@ def _table(count: int, pieces: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.uin
     for (name, _), piece in zip(forms, pieces, strict=True):
         rows[name] = piece
     return rows.view(np.uint8).reshape(count, rows.dtype.itemsize)
-
-
-def _cut(table: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64]) -> Array:
-    """The first bytes of each row of a table as a binary column."""
-    kept = table[np.arange(table.shape[1]) < sizes[:, None]]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    return pa.Array.from_buffers(pa.binary(), len(table), [None, pa.py_buffer(offsets.data), pa.py_buffer(kept.data)])

@@ -107,7 +107,7 @@ def _hex(array: Array) -> Array:
     values = (
         np.frombuffer(data, np.uint8, shown, int(offsets[0])) if data is not None and shown else np.zeros(0, np.uint8)
     )
-    digits = pa.py_buffer(HEX[values].tobytes())
+    digits = pa.py_buffer(HEX.take(values).tobytes())
     valid = array.is_valid().buffers()[1] if array.null_count else None
     spelled = pa.LargeStringArray.from_buffers(
         count, pa.py_buffer(((offsets - offsets[0]).astype(np.int64) * 2).tobytes()), digits, valid, array.null_count

@@ -82,9 +82,12 @@ def sent_texts(array: Array, refuse: Callable[[int, str], Exception]) -> Any:
 
     """
     texts = array.fill_null("0") if array.null_count else array
-    odd = ~_Spelled.of(texts).usual
-    usual = pc.if_else(pa.array(odd), "0", texts) if odd.any() else texts
-    table = _plainly(_Spelled.of(usual), usual)
+    spelled = _Spelled.of(texts)
+    odd, usual = ~spelled.usual, texts
+    if odd.any():
+        usual = pc.if_else(pa.array(odd), "0", texts)
+        spelled = _Spelled.of(usual)
+    table = _plainly(spelled, usual)
     if table is None:
         return _singly(texts, range(len(texts)), refuse)
     if not odd.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["sent_uuids"]
 
-_NO_DIGIT = 0xFF
-_DIGITS = np.full(256, _NO_DIGIT, np.uint8)
-_DIGITS[np.frombuffer(b"0123456789abcdef", np.uint8)] = range(16)
-_DIGITS[np.frombuffer(b"ABCDEF", np.uint8)] = range(10, 16)
+_NO_BYTE = 0xFFFF
+_BYTES = np.full(1 << 16, _NO_BYTE, np.uint16)
+"""Two digits, the first in the lower half as they stand in memory, and the byte that they spell."""
+for _first, _second in product(b"0123456789abcdefABCDEF", repeat=2):
+    _BYTES[_first | _second << 8] = int(bytes([_first, _second]), 16)
 
 _LENGTH, _DASHES = 36, [8, 13, 18, 23]
-_PLACES = [at for at in range(_LENGTH) if at not in _DASHES]
+_GROUPS = np.dtype(
+    {
+        "names": [*"abcde"],
+        "formats": ["V8", "V4", "V4", "V4", "V12"],
+        "offsets": [0, 9, 14, 19, 24],
+        "itemsize": _LENGTH,
+    }
+)
+"""The digits of a UUID, without the dashes between them."""
 _ZERO = "00000000-0000-0000-0000-000000000000"
 
 _LOOSELY = re.compile(r"(?:[0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}")
@@ -47,11 +57,20 @@ def sent_uuids(array: Array, refuse: Refuse) -> npt.NDArray[np.void]:
         return np.zeros(0, "V16")
     (start,) = np.frombuffer(texts.buffers()[1], np.int32, 1, 4 * texts.offset)
     letters = np.frombuffer(texts.buffers()[2], np.uint8, _LENGTH * count, start).reshape(count, _LENGTH)
-    digits = _DIGITS[letters[:, _PLACES]]
-    wrong = (digits == _NO_DIGIT).any(axis=1) | (letters[:, _DASHES] != ord("-")).any(axis=1)
+    found = _BYTES.take(_digits(letters))
+    wrong = (found == _NO_BYTE).any(axis=1) | (letters[:, _DASHES] != ord("-")).any(axis=1)
     if wrong.any():
         return sent_uuids(_respelled(texts, pa.array(wrong), refuse), refuse)
-    return np.ascontiguousarray(digits[:, 0::2] << 4 | digits[:, 1::2]).view("V16").reshape(-1)
+    return found.astype(np.uint8).view("V16").reshape(-1)
+
+
+def _digits(letters: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    """The digits of each row, two by two."""
+    groups = letters.view(_GROUPS).reshape(-1)
+    digits = np.empty(len(letters), [(name, _GROUPS[name]) for name in "abcde"])
+    for name in "abcde":
+        digits[name] = groups[name]
+    return digits.view("<u2").reshape(len(letters), 16)
 
 
 def _respelled(texts: Array, odd: Array, refuse: Refuse) -> Array:
