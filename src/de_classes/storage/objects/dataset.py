@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Compacted", "Dataset", "Vacuumed"]
 
 BATCH_BYTES = 4 << 20
+_ENTRIES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +188,12 @@ class Dataset:
         """The files of each state that was the present one at the cutoff or has been since."""
         later = [newest]
         while later[-1].number > 1 and later[-1].at > cutoff:
-            later.append(self.log.read(later[-1].number - 1))
-        state = self.state(later[-1])
+            before = later[-1].number - 1
+            later += reversed(self.log.between(max(1, before - _ENTRIES_AT_ONCE), before))
+        then = next((n for n, commit in enumerate(later) if commit.at <= cutoff), len(later) - 1)
+        state = self.state(later[then])
         files = [held.file for held in (*state.files, *state.rejected)]
-        files += [file for commit in later[:-1] for file in (*commit.files, *commit.rejected)]
+        files += [file for commit in later[:then] for file in (*commit.files, *commit.rejected)]
         return {file.key for file in files}
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from de_classes.contracts import Destination, Mode
 from de_classes.errors import ConfigurationError, CountMismatch, DatasetError, UnknownType, ValueNotHeld
 from de_classes.storage.objects import (
     Compacted,
@@ -24,15 +25,20 @@ from de_classes.storage.objects import (
     Dataset,
     DatasetDestination,
     DatasetSource,
+    LocalStore,
     MemoryStore,
     NdjsonFormat,
     ObjectStore,
     ParquetFormat,
 )
-from tests.unit.storage.objects.datasets import data_files, loaded, some, taken
+from de_classes.testing.contract import DestinationContract, ReadBack
+from tests.unit.storage.objects.datasets import data_files, leftovers, loaded, some, taken
 from tests.unit.storage.objects.test_parquet import COLUMNS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from de_classes.storage.objects.formats import Format
 
 DIALECTS = [
@@ -267,3 +273,29 @@ def test_formats_travel() -> None:
         if (store := written(form, some(*range(3000))))
     }
     assert sizes["best"] < sizes["none"]
+
+
+class TestDestinationContractInText(DestinationContract):
+    """What destinations promise holds for partitioned NDJSON as well."""
+
+    modes = frozenset({Mode.APPEND, Mode.REPLACE})
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ObjectStore:
+        return LocalStore(tmp_path / "root")
+
+    @pytest.fixture
+    def destination(self, store: ObjectStore) -> Destination:
+        return DatasetDestination(store, "lake", format=NdjsonFormat(compression="zstd"), partition_by=("id",))
+
+    @pytest.fixture
+    def read_back(self, store: ObjectStore) -> ReadBack:
+        def read(name: str) -> pa.Table | None:
+            dataset = Dataset(store, f"lake/{name}")
+            return None if dataset.log.newest() is None else pa.table(dataset)
+
+        return read
+
+    @pytest.fixture
+    def leftovers(self, store: ObjectStore) -> Callable[[], Sequence[str]]:
+        return lambda: leftovers(store)
