@@ -64,7 +64,7 @@ def has_fields(kind: pa.DataType, type_: PgType) -> bool:  # noqa: PLR0911 -- a 
         return type_.base in _OIDS and pa.types.is_list(kind) and has_fields(_plain(kind.value_type), type_.element)
     base = type_.base
     if base in _INTEGERS:
-        return pa.types.is_signed_integer(kind) and kind.bit_width <= 8 * np.dtype(_INTEGERS[base]).itemsize
+        return pa.types.is_integer(kind)
     if base in _FLOATS:
         return kind == _FLOATS[base][0]
     if base in _MOMENTS:
@@ -104,7 +104,7 @@ def _values(array: Array, type_: PgType, refuse: Refuse) -> Piece:  # noqa: PLR0
     """The bytes of each value, whatever where it is null."""
     base = type_.base
     if base in _INTEGERS:
-        return _numbers(array).astype(_INTEGERS[base])
+        return _integers(array, _INTEGERS[base], refuse)
     if base in _FLOATS:
         return _numbers(array).astype(_FLOATS[base][1])
     if base == "boolean":
@@ -116,6 +116,14 @@ def _values(array: Array, type_: PgType, refuse: Refuse) -> Piece:  # noqa: PLR0
     if base == "numeric":
         return sent_decimals(array) if pa.types.is_decimal(array.type) else sent_texts(array, refuse)
     return array if base == "bytea" else _words(array, base, refuse)
+
+
+def _integers(array: Array, form: str, refuse: Refuse) -> Piece:
+    numbers, limits = _numbers(array), np.iinfo(np.dtype(form))
+    if len(numbers) and not limits.min <= int(numbers.min()) <= int(numbers.max()) <= limits.max:
+        outside = [not limits.min <= number <= limits.max for number in numbers.tolist()]
+        raise refuse(outside.index(True), "a number out of range")
+    return numbers.astype(form)
 
 
 def _words(array: Array, base: str, refuse: Refuse) -> Array:
