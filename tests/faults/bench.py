@@ -24,9 +24,9 @@ from de_classes.testing.postgres import EmbeddedPostgres
 from de_classes.testing.proxy import Cut, CuttingProxy
 from de_classes.testing.s3 import S3Server
 from tests.faults.disk import SmallDisk, small_disk
-from tests.faults.jobs import STREAM, Job, store
+from tests.faults.jobs import COMPACT, STREAM, Job, store
 from tests.faults.nursery import Ended, Nursery
-from tests.faults.rows import COLUMNS, DDL, Row, added, rows
+from tests.faults.rows import COLUMNS, DDL, Row, added, remaining, rows
 
 ROWS = 120
 PAGE = 20
@@ -39,7 +39,9 @@ class Route:
     name: str
     source: str
     target: str
-    mode: Mode
+    mode: str
+    deletes: bool = False
+    """Whether rows are gone from the later state of the source."""
 
     @property
     def walks(self) -> bool:
@@ -56,9 +58,12 @@ ROUTES = {
         Route("pg->objects", "pg", "local", Mode.REPLACE),
         Route("pg->pg", "pg", "pg", Mode.MERGE),
         Route("pg->pg, replaced", "pg", "pg", Mode.REPLACE),
+        Route("pg->pg, deleted", "pg", "pg", Mode.MERGE, deletes=True),
+        Route("pg->pg, history", "pg", "pg", Mode.HISTORY),
         Route("api->s3", "api", "s3", Mode.APPEND),
         Route("s3->pg", "s3", "pg", Mode.MERGE),
         Route("pg->s3", "pg", "s3", Mode.REPLACE),
+        Route("compaction", "", "local", COMPACT),
     )
 }
 
@@ -83,8 +88,9 @@ class Bench:
         self.opened.callback(self._dropped)
         self.connection = self.opened.enter_context(psycopg.connect(self.url, autocommit=True))
         self.connection.execute("SET timezone TO 'UTC'")
-        for state in (1, 2):
-            self._source_table(state)
+        self._source_table("source_1", rows(ROWS))
+        self._source_table("source_2", rows(ROWS, 2))
+        self._source_table("source_2_deleted", remaining(ROWS))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,11 +105,11 @@ class Bench:
         with psycopg.connect(self.postgres.url, autocommit=True) as admin:
             admin.execute(f'DROP DATABASE "{self.database}" WITH (FORCE)'.encode())
 
-    def _source_table(self, state: int) -> None:
+    def _source_table(self, name: str, some: list[Row]) -> None:
         # Half of a page of the table is left empty, so that few rows make several splits.
-        self.connection.execute(f"CREATE TABLE source_{state} {DDL} WITH (fillfactor = 30)".encode())
-        with self.connection.cursor().copy(f"COPY source_{state} FROM STDIN".encode()) as copy:
-            for row in rows(ROWS, state):
+        self.connection.execute(f"CREATE TABLE {name} {DDL} WITH (fillfactor = 30)".encode())
+        with self.connection.cursor().copy(f"COPY {name} FROM STDIN".encode()) as copy:
+            for row in some:
                 copy.write_row(row)
 
     def source(self, kind: str, state: int) -> tuple[str, str]:
@@ -207,6 +213,8 @@ class Bench:
         if route.target == "s3":
             self.s3.create_bucket(name)
             return Site(self, route, f"s3:{name}@{self.s3.endpoint}", name)
+        if route.mode == COMPACT:
+            shutil.copytree(self._dataset("local", 1), self.folder / name)
         return Site(self, route, str(self.folder / name), name)
 
 
@@ -223,9 +231,13 @@ class Site:
 
     def job(self, state: int, fault: str = "", log: str = "") -> Job:
         """A run that takes a state of the source there."""
-        source, origin = self.bench.source("wide" if self.wide else self.route.source, state)
+        route = self.route
+        if route.mode == COMPACT:
+            return Job("", self.target, COMPACT, fault=fault, log=log)
+        source, origin = self.bench.source("wide" if self.wide else route.source, state)
+        origin += "_deleted" if route.deletes and state > 1 else ""
         split_bytes = 1 << 30 if self.wide else 8192
-        return Job(source, self.target, self.route.mode.value, origin, self.name, split_bytes, fault, log)
+        return Job(source, self.target, str(route.mode), origin, self.name, split_bytes, route.deletes, fault, log)
 
     def run(self, state: int, fault: str = "", **changes: Any) -> Ended:
         """Run it, over another way where `changes` say so."""
@@ -233,6 +245,8 @@ class Site:
 
     def expected(self, state: int) -> list[Row]:
         """What the target holds once that state was taken there; before any, nothing."""
+        if self.route.mode == COMPACT:
+            return rows(ROWS)  # always, whatever happens to it
         if not state:
             return []
         if self.route.walks:  # an API gives what is new, and has no changed rows here
@@ -241,7 +255,7 @@ class Site:
         if self.wide:
             origin = self.bench.wide(state)
             return self.bench.connection.execute(f"SELECT * FROM {origin} ORDER BY id".encode()).fetchall()
-        return rows(ROWS, state)
+        return remaining(ROWS) if self.route.deletes and state > 1 else rows(ROWS, state)
 
     def rows(self) -> list[Row]:
         """What it holds."""
@@ -249,7 +263,9 @@ class Site:
             connection = self.bench.connection
             if connection.execute("SELECT to_regclass(%s)", (f"{self.name}.{STREAM}",)).fetchone() == (None,):
                 return []
-            found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM {self.name}.{STREAM}".encode()).fetchall()
+            current = "WHERE valid_to IS NULL" if self.route.mode == Mode.HISTORY else ""
+            query = f"SELECT {', '.join(COLUMNS)} FROM {self.name}.{STREAM} {current}"
+            found = connection.execute(query.encode()).fetchall()
         else:
             dataset = Dataset(store(self.target), STREAM)
             if dataset.log.newest() is None:
@@ -263,6 +279,8 @@ class Site:
         if self.route.target == "pg":
             return self._tables()
         dataset, expected = Dataset(store(self.target), STREAM), set[str]()
+        if self.route.mode == COMPACT:
+            dataset.vacuum(0)
         newest = dataset.log.newest()
         assert newest is not None
         expected |= {f"{STREAM}/_commits/{number:020}.json" for number in range(1, newest.number + 1)}
@@ -272,7 +290,7 @@ class Site:
     def age(self) -> None:
         """Let an hour have gone by for what a killed probe left; on S3 nobody can, so there it is not looked at."""
         if self.route.target == "local":
-            for file in Path(self.target, "_probe").glob("*"):
+            for file in Path(self.target).rglob("_probe/*"):
                 os.utime(file, (0, 0))
 
     def _tables(self) -> list[str]:
@@ -284,6 +302,11 @@ class Site:
         ).fetchall()
         found += self.bench.connection.execute(f"SELECT 'ledger: ' || table_name FROM {state}.staged".encode())
         return [name for (name,) in found]
+
+    def closed(self) -> list[Row]:
+        """Of a history, the versions that were the current ones once."""
+        query = f"SELECT {', '.join(COLUMNS)} FROM {self.name}.{STREAM} WHERE valid_to IS NOT NULL ORDER BY id"
+        return self.bench.connection.execute(query.encode()).fetchall()
 
     def _objects(self) -> set[str]:
         if self.route.target == "s3":

@@ -48,7 +48,18 @@ WRITES = {
     ),
 }
 POINTS: Mapping[str, tuple[str, ...]] = {
-    route.name: (*RUNNER, *READS[route.source], *WRITES[route.target]) for route in ROUTES.values()
+    route.name: (*RUNNER, *READS[route.source], *WRITES[route.target]) for route in ROUTES.values() if route.source
+} | {
+    "compaction": (
+        "dataset.probe.between",
+        "dataset.write.in_upload",
+        "dataset.commit.before_put",
+        "dataset.commit.after_put",
+        "dataset.cleanup.before_ledger",
+        "dataset.cleanup.before_marker",
+        "local.write.before_publish",
+        "local.write.after_link",
+    )
 }
 """The points that a run of each route reaches: a test sees that it is these, and no others."""
 
@@ -73,7 +84,7 @@ class Case:
 def kills() -> Iterator[Case]:
     """SIGKILL at every point that a route has, in its first load and in a later one, now early, now late."""
     for route, points in POINTS.items():
-        for point, state in product(points, (1, 2)):
+        for point, state in product(points, (1, 2) if ROUTES[route].source else (1,)):
             for nth in _passings(route, point, state):
                 yield Case(route, "kill", point, nth, state)
     # An object above 8 MiB goes up in parts.
@@ -83,18 +94,17 @@ def kills() -> Iterator[Case]:
 def _passings(route: str, point: str, state: int) -> tuple[int, ...]:
     """At which passings: those that each split or page brings are met early and late."""
     if point == "local.write.before_publish":
-        return tuple(range(1, 13))
-    if point in {"dataset.probe.between", "runner.before_plan"}:
+        return tuple(range(1, 13 if ROUTES[route].source else 8))
+    if point in {"dataset.probe.between", "runner.before_plan"} or not ROUTES[route].source:
         return (1,)
+    if point == "local.write.after_link":
+        return (1, 2)
     # An API is loaded in three commits, and then in two; pages, splits and files are more than commits elsewhere.
     of_splits = ".write." in point or point in {"dataset.read.batch", "postgres.read.before", "api.page.read"}
     if ROUTES[route].source == "api":
         return (1, 3) if state == 1 else (1, 2)
-    if point == "local.write.after_link":
-        return (1, 2)
-    if not of_splits or (state > 1 and ROUTES[route].source in {"local", "s3"}):
-        return (1,)
-    return (1, 3)
+    alone = not of_splits or (state > 1 and ROUTES[route].source in {"local", "s3"})
+    return (1,) if alone else (1, 3)
 
 
 _PAUSES = {
@@ -106,7 +116,9 @@ _PAUSES = {
 
 def overtaken() -> Iterator[Case]:
     """SIGSTOP at a point before a commit, while another run of the pipeline comes to its end; then SIGCONT."""
-    for route in ROUTES.values():
+    yield Case("compaction", "overtake", "dataset.write.in_upload")
+    yield Case("compaction", "overtake", "dataset.commit.before_put")
+    for route in (route for route in ROUTES.values() if route.source):
         for place in ("runner.before_plan", *_PAUSES[route.target], "runner.before_commit"):
             for state in (1, 2):
                 yield Case(route.name, "overtake", place, 1, state)
@@ -152,4 +164,10 @@ def chosen() -> list[Case]:
     found = [cases[7 * n % len(cases)] for n, cases in enumerate(of_point.values())]
     broken = {case.place: case for case in cuts() if (case.state == 1) == (case.route in {"objects->pg", "pg->s3"})}
     some = [*overtaken()][::15] + [*full()][::10] + [*full_elsewhere()][2::3]
-    return [*found, *some, *broken.values()]
+    # What was once wrong, and what else changes rows that are there.
+    some += [
+        Case("compaction", "kill", "dataset.commit.after_put"),
+        Case("pg->pg, history", "kill", "postgres.commit.after_move", state=2),
+        Case("pg->pg, deleted", "kill", "postgres.write.after_commit", 3, state=2),
+    ]
+    return list(dict.fromkeys([*found, *some, *broken.values()]))

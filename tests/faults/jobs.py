@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from de_classes.api import ApiClient, ApiSource, CursorInBody, Incremental, Resource
 from de_classes.contracts import Mode
 from de_classes.pipelines import Checkpoint, Pipeline
-from de_classes.storage.objects import DatasetDestination, DatasetSource, LocalStore, S3Store
+from de_classes.storage.objects import Dataset, DatasetDestination, DatasetSource, LocalStore, S3Store
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
 
 if TYPE_CHECKING:
@@ -31,13 +31,22 @@ class Job:
     schema: str = ""
     """Of a PostgreSQL target: the schema, whose state is kept in one beside it."""
     split_bytes: int = 8192
+    deletes: bool = False
+    """Whether rows that are gone at the source go from the target."""
     fault: str = ""
     """As DE_CLASSES_FAULT has it."""
     log: str = ""
 
 
+COMPACT = "compact"
+"""A mode of no pipeline: the dataset that is the target has its files rewritten."""
+
+
 def run(job: Job) -> None:
     """Run it to its end."""
+    if job.mode == COMPACT:
+        Dataset(store(job.target), STREAM).compact()
+        return
     checkpoint = Checkpoint(rows=40)
     Pipeline("faults", _source(job), _destination(job), routes=[STREAM], mode=job.mode, checkpoint=checkpoint).run()
 
@@ -48,7 +57,9 @@ def _source(job: Job) -> Source:
         resource = Resource(STREAM, "/orders", paging=CursorInBody(at="next"), primary_key=("id",), incremental=newer)
         return ApiSource(ApiClient(job.source), [resource])
     if job.source.startswith("postgresql:"):
-        return PostgresSource(job.source, tables={STREAM: job.origin}, split_bytes=job.split_bytes)
+        return PostgresSource(
+            job.source, tables={STREAM: job.origin}, split_bytes=job.split_bytes, deletes=[STREAM] * job.deletes
+        )
     return DatasetSource(store(job.source), split_bytes=1)
 
 

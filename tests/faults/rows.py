@@ -29,6 +29,11 @@ def added(count: int) -> list[Row]:
     return sorted(set(rows(count, 2)) - set(rows(count)))
 
 
+def remaining(count: int) -> list[Row]:
+    """State 2 without every seventh row: these were deleted."""
+    return [row for row in rows(count, 2) if row[0] % 7]
+
+
 def _row(number: int, version: int) -> Row:
     return (
         number,

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Mode
-from tests.faults.bench import ROUTES, Bench, Site
+from tests.faults.bench import ROUTES, ROWS, Bench, Site
 from tests.faults.cuts import BREAKS
+from tests.faults.jobs import COMPACT
 from tests.faults.nursery import Ended
+from tests.faults.rows import rows
 
 if TYPE_CHECKING:
     from tests.faults.cases import Case
@@ -129,10 +131,12 @@ def _see_nothing_half(site: Site, state: int) -> None:
 def _whole(site: Site, state: int) -> None:
     """Run it again to its end, appending once more: everything is there as it should be, and nothing else."""
     site.age()
-    for _ in range(2 if site.route.mode is Mode.APPEND else 1):
+    for _ in range(2 if site.route.mode in {Mode.APPEND, COMPACT} else 1):
         _done(site.run(state))
         assert site.rows() == site.expected(state)
         assert (left := site.leftovers()) == [], left
+        if site.route.mode == Mode.HISTORY:
+            assert site.closed() == sorted(set(rows(ROWS)) - set(site.expected(state)))
 
 
 def _done(ended: Ended) -> None:

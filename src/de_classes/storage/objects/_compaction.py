@@ -44,12 +44,12 @@ def compacted(dataset: Dataset, target_bytes: int) -> Compacted:
         return Compacted(0, 0, 0)
     series = _series(dataset.state(newest).files, newest.primary_key)
     groups = [group for files in series for group in _groups(files, target_bytes)]
+    progress = newest.pipelines.get(COMPACTION)
+    room = Room(dataset, Folders(COMPACTION, progress.epoch if progress is not None else 0))
+    room.clean_earlier()  # also where there is nothing to do: the last one may have died behind its commit
     if not groups:
         return Compacted(0, 0, 0)
     probe(dataset.store, dataset.prefix)
-    progress = newest.pipelines.get(COMPACTION)
-    room = Room(dataset, Folders(COMPACTION, progress.epoch if progress is not None else 0))
-    room.clean_earlier()
     room.open()
     change = _Rewriting(room, [_rewritten(room, group, newest) for group in groups])
     committed = dataset.log.append(change.after)
