@@ -13,6 +13,9 @@ from de_classes.utils.lazy import lazy
 if TYPE_CHECKING:
     from .client import PostgresClient as PostgresClient
     from .cursors import CursorColumn as CursorColumn
+    from .declaring import Check as Check
+    from .declaring import ForeignKey as ForeignKey
+    from .declaring import Index as Index
     from .destination import PostgresDestination as PostgresDestination
     from .identifiers import TableName as TableName
     from .pieces import KeyHashes as KeyHashes
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "Check": ".declaring",
         "CursorColumn": ".cursors",
+        "ForeignKey": ".declaring",
+        "Index": ".declaring",
         "KeyHashes": ".pieces",
         "KeyRanges": ".pieces",
         "PostgresClient": ".client",

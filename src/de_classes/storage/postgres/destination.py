@@ -16,6 +16,7 @@ from .altering import growing_ddl, needed, refuse_obstacles
 from .catalogue import table_in_catalogue
 from .client import PostgresClient
 from .creating import schema_ddl, table_ddl
+from .declaring import missing_ddl
 from .growing import coming_columns, together
 from .identifiers import TableName, quoted, shortened
 from .load import PostgresLoad
@@ -24,7 +25,7 @@ from .state import State
 from .takeover import complete
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from de_classes.contracts import Position, Stream
     from de_classes.utils.schemas import SchemaChanges
 
+    from .declaring import Declaration
     from .encode import CopyEncoder
 
 __all__ = ["PostgresDestination", "PostgresLoad"]
@@ -71,6 +73,10 @@ class PostgresDestination:
     back to NULL when the row is there again. A history closes them. More than `max_deleted_share` of the rows do not go
     unasked.
 
+    `declared` says, by stream, which indexes and constraints its table is to have beside the primary key:
+    `{"orders": [Index(["status"]), ForeignKey(["customer"], "customers"), Check("total >= 0")]}`. A commit makes those
+    that are missing, after its rows; on a large table that is there already, writers wait for it.
+
     Rejected records go to the table `quarantine` names; those of a pipeline are dropped when it replaces the stream.
     """
 
@@ -84,6 +90,7 @@ class PostgresDestination:
         schema_changes: SchemaChanges = "freeze",
         max_deleted_share: float = 0.5,
         mark_deleted: str | None = None,
+        declared: Mapping[str, Sequence[Declaration]] | None = None,
         encoder: CopyEncoder | None = None,
     ) -> None:
         for name in (schema, state_schema):
@@ -102,6 +109,7 @@ class PostgresDestination:
         self.schema_changes = schema_changes
         self.max_deleted_share = max_deleted_share
         self.mark_deleted = mark_deleted
+        self.declared = {stream: tuple(given) for stream, given in (declared or {}).items()}
         self.encoder = encoder
 
     def __repr__(self) -> str:
@@ -137,7 +145,7 @@ class PostgresDestination:
             return growing_ddl(connection, name, growth)
 
     def preview(self, stream: Stream, mode: Mode) -> list[str]:  # noqa: ARG002 -- in every mode the table is made alike
-        """The statements with which a commit would make the table or let it grow.
+        """The statements with which a commit would make the table or let it grow, and make what is declared of it.
 
         Raises:
             SchemaMismatch: the columns cannot be taken, or only if they were allowed to grow.
@@ -147,8 +155,11 @@ class PostgresDestination:
             return []
         name, key = self.table(stream.name), tuple(map(shortened, stream.primary_key))
         with self.client.connect() as connection:
-            place(str(name), stream.schema, table_in_catalogue(connection, name), key, self.schema_changes)
-        return self.changes(stream.name, stream.schema, stream.primary_key)
+            table = table_in_catalogue(connection, name)
+            place(str(name), stream.schema, table, key, self.schema_changes)
+            oid = None if table is None else table.oid
+            made = missing_ddl(connection, name, oid, self.declared.get(stream.name, ()))
+        return [*self.changes(stream.name, stream.schema, stream.primary_key), *made]
 
     def position(self, pipeline: str, stream: Stream) -> Position | None:
         """The position in the last commit of the pipeline to this stream; None when its table was dropped since."""

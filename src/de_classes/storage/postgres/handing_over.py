@@ -37,8 +37,8 @@ class HandingOver:
     """Takes the rows of a split of PostgreSQL as COPY BINARY has them, where both sides have the very same types.
 
     That is so for all built-in types; what is made in each database (enums, domains, composites) or belongs to an
-    extension has numbers of its own there, and so have the objects that a `regclass` and its like name. Values that Arrow has no place for, such as a date of `infinity`, travel as
-    they are.
+    extension has numbers of its own there, and so have the objects that a `regclass` and its like name. Values that
+    Arrow has no place for, such as a date of `infinity`, travel as they are.
     """
 
     staging: Staging

@@ -17,6 +17,7 @@ from ._errors import postgres_errors
 from .adopting import adopt
 from .altering import create, grow, lock
 from .catalogue import table_in_catalogue
+from .declaring import declare
 from .deleting import Closing, Deletes, Deleting, Marking
 from .growing import coming_columns
 from .handing_over import HandingOver
@@ -152,6 +153,7 @@ class PostgresLoad:
             self._move_rows(connection, pieces, table, made, adopted)
             if self.mode in {Mode.MERGE, Mode.HISTORY}:
                 self._delete(connection, receipts)
+            declare(connection, self.target, table.oid, self.destination.declared.get(self.stream.name, ()))
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
         if self.mode is Mode.REPLACE:
             quarantine.empty(connection)
