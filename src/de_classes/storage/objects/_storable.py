@@ -183,7 +183,7 @@ def _refuse_unreadable(schema: pa.Schema) -> None:
         sink = pa.BufferOutputStream()
         nullable = field.with_nullable(nullable=True)
         pq.write_table(pa.table([pa.nulls(1, field.type)], schema=pa.schema([nullable])), sink)
-        back = pq.read_table(pa.BufferReader(sink.getvalue())).column(0).combine_chunks()
+        back = pq.ParquetFile(pa.BufferReader(sink.getvalue())).read().column(0).combine_chunks()
         if pa.types.is_dictionary(field.type):
             back = _with_dictionary(back, field.type)
         back.cast(field.type)
