@@ -22,6 +22,9 @@ __all__ = ["Partition", "cut_up", "folder_of", "partition_of", "restored", "stor
 Partition: TypeAlias = "tuple[str | None, ...]"
 """The values of the partitioning columns as text, in their order."""
 
+_PIECES = 16
+_PIECE_BYTES = 4096
+"""What a batch takes beside its values: of many small ones that is most, so they are joined now and then."""
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -39,14 +42,20 @@ def cut_up(
     """
     kept: dict[Partition, list[pa.RecordBatch]] = {}
     sizes: dict[Partition, int] = {}
+    total = 0
     for batch in batches:
         _check(batch.schema, columns)
         for partition, rows in _parts(batch, columns):
-            kept.setdefault(partition, []).append(rows)
-            sizes[partition] = sizes.get(partition, 0) + max(rows.nbytes, 1)
-        while sum(sizes.values()) > most_bytes:
+            pieces = kept.setdefault(partition, [])
+            pieces.append(rows)
+            if len(pieces) == _PIECES:
+                pieces[:] = [pa.concat_batches(pieces)]
+            size = sum(piece.nbytes for piece in pieces) + _PIECE_BYTES * len(pieces)
+            total += size - sizes.get(partition, 0)
+            sizes[partition] = size
+        while total > most_bytes:
             largest = max(sizes, key=sizes.__getitem__)
-            del sizes[largest]
+            total -= sizes.pop(largest)
             yield from ((largest, rows) for rows in kept.pop(largest))
     for partition in list(kept):
         yield from ((partition, rows) for rows in kept.pop(partition))

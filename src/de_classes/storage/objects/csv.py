@@ -116,7 +116,7 @@ class CsvFormat:
         header = 8 * sum(len(name) + 3 for name in names)
         blocks = pa.csv.ReadOptions(
             use_threads=False,
-            block_size=min(max(batch_bytes, 2 * widest + header, 1 << 16), _LARGEST_BLOCK),
+            block_size=min(max(batch_bytes, widest + header, 1 << 16), _LARGEST_BLOCK),
             column_names=None if self._header else names,
         )
         with pa.csv.open_csv(file, blocks, parse, convert) as reader:
