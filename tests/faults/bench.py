@@ -42,6 +42,7 @@ class Route:
     mode: str
     deletes: bool = False
     """Whether rows are gone from the later state of the source."""
+    csv: bool = False
 
     @property
     def walks(self) -> bool:
@@ -56,6 +57,7 @@ ROUTES = {
         Route("api->objects", "api", "local", Mode.APPEND),
         Route("objects->pg", "local", "pg", Mode.MERGE),
         Route("pg->objects", "pg", "local", Mode.REPLACE),
+        Route("pg->csv", "pg", "local", Mode.REPLACE, csv=True),
         Route("pg->pg", "pg", "pg", Mode.MERGE),
         Route("pg->pg, replaced", "pg", "pg", Mode.REPLACE),
         Route("pg->pg, deleted", "pg", "pg", Mode.MERGE, deletes=True),
@@ -237,7 +239,8 @@ class Site:
         source, origin = self.bench.source("wide" if self.wide else route.source, state)
         origin += "_deleted" if route.deletes and state > 1 else ""
         split_bytes = 1 << 30 if self.wide else 8192
-        return Job(source, self.target, str(route.mode), origin, self.name, split_bytes, route.deletes, fault, log)
+        chosen = (origin, self.name, split_bytes, route.deletes, route.csv)
+        return Job(source, self.target, str(route.mode), *chosen, fault, log)
 
     def run(self, state: int, fault: str = "", **changes: Any) -> Ended:
         """Run it, over another way where `changes` say so."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from de_classes.api import ApiClient, ApiSource, CursorInBody, Incremental, Resource
 from de_classes.contracts import Mode
 from de_classes.pipelines import Checkpoint, Pipeline
-from de_classes.storage.objects import Dataset, DatasetDestination, DatasetSource, LocalStore, S3Store
+from de_classes.storage.objects import CsvFormat, Dataset, DatasetDestination, DatasetSource, LocalStore, S3Store
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Job:
     split_bytes: int = 8192
     deletes: bool = False
     """Whether rows that are gone at the source go from the target."""
+    csv: bool = False
+    """Whether files are CSV, packed with gzip, and not Parquet."""
     fault: str = ""
     """As DE_CLASSES_FAULT has it."""
     log: str = ""
@@ -67,8 +69,9 @@ def _destination(job: Job) -> Destination:
     if job.target.startswith("postgresql:"):
         client = PostgresClient(job.target, connect_timeout_seconds=2)
         return PostgresDestination(client, schema=job.schema, state_schema=f"{job.schema}_state")
+    form = CsvFormat(compression="gzip") if job.csv else None
     own: dict[str, Any] = {"keep_replaced_seconds": 0} if job.mode == Mode.REPLACE else {}
-    return DatasetDestination(store(job.target), **own)
+    return DatasetDestination(store(job.target), format=form, **own)
 
 
 def store(place: str) -> ObjectStore:
