@@ -103,3 +103,21 @@ def test_rows_that_cannot_stay_in_place_are_refused(client: PostgresClient) -> N
         _replaced(destination, _orders((1, "b"), (1, "c")))
     assert client.fetch("TABLE lines") == [(1,)]
     assert client.fetch("TABLE orders") == [(1, "a")]
+
+
+def test_foreign_keys_to_and_of_partitions_count(client: PostgresClient) -> None:
+    """Rows of a partition may be referred to by themselves, and by partitions of other tables."""
+    client.run("CREATE TABLE orders (id bigint PRIMARY KEY, status text) PARTITION BY RANGE (id)")
+    client.run("CREATE TABLE first PARTITION OF orders FOR VALUES FROM (0) TO (10)")
+    client.run("INSERT INTO orders VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    client.run("CREATE TABLE direct (r bigint REFERENCES first ON DELETE CASCADE); INSERT INTO direct VALUES (1)")
+    client.run("CREATE TABLE parted (r bigint REFERENCES orders ON DELETE SET DEFAULT) PARTITION BY LIST (r)")
+    client.run("CREATE TABLE part PARTITION OF parted DEFAULT; INSERT INTO parted VALUES (2)")
+    destination = PostgresDestination(client)
+    with pytest.raises(ConfigurationError, match="1 rows of direct .*ON DELETE CASCADE"):
+        _replaced(destination, _orders((2, "b")))
+    with pytest.raises(ConfigurationError, match="1 rows of parted .*ON DELETE SET DEFAULT"):
+        _replaced(destination, _orders((1, "a")))
+    _replaced(destination, _orders((1, "a"), (2, "new")))
+    assert client.fetch("TABLE orders ORDER BY 1") == [(1, "a"), (2, "new")]
+    assert client.fetch("TABLE direct UNION ALL TABLE parted") == [(1,), (2,)]
