@@ -49,7 +49,7 @@ def cut_up(
             pieces = kept.setdefault(partition, [])
             pieces.append(rows)
             if len(pieces) == _PIECES:
-                pieces[:] = [pa.concat_batches(pieces)]
+                pieces[:] = pa.Table.from_batches(pieces).combine_chunks().to_batches()
             size = sum(piece.nbytes for piece in pieces) + _PIECE_BYTES * len(pieces)
             total += size - sizes.get(partition, 0)
             sizes[partition] = size
