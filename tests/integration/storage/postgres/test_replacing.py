@@ -114,9 +114,9 @@ def test_foreign_keys_to_and_of_partitions_count(client: PostgresClient) -> None
     client.run("CREATE TABLE parted (r bigint REFERENCES orders ON DELETE SET DEFAULT) PARTITION BY LIST (r)")
     client.run("CREATE TABLE part PARTITION OF parted DEFAULT; INSERT INTO parted VALUES (2)")
     destination = PostgresDestination(client)
-    with pytest.raises(ConfigurationError, match="1 rows of direct .*ON DELETE CASCADE"):
+    with pytest.raises(ConfigurationError, match=r"1 rows of direct .*ON DELETE CASCADE"):
         _replaced(destination, _orders((2, "b")))
-    with pytest.raises(ConfigurationError, match="1 rows of parted .*ON DELETE SET DEFAULT"):
+    with pytest.raises(ConfigurationError, match=r"1 rows of parted .*ON DELETE SET DEFAULT"):
         _replaced(destination, _orders((1, "a")))
     _replaced(destination, _orders((1, "a"), (2, "new")))
     assert client.fetch("TABLE orders ORDER BY 1") == [(1, "a"), (2, "new")]
