@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from .messages import Request, merged
 from .streaming import Opening
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -73,6 +74,7 @@ class ApiClient:
     ) -> None:
         self._home = Home(base_url, follow_foreign_redirects)
         _refuse_other_kinds({"auth": (auth, "flow"), "retry": (retry, "call"), "rate_limit": (rate_limit, "line_up")})
+        _refuse_odd_settings(timeout_seconds, connect_timeout_seconds, headers)
         self._auth = auth
         self._headers = dict(headers or {})
         self._retry = retry
@@ -268,6 +270,21 @@ def _refuse_other_kinds(given: Mapping[str, tuple[object, str]]) -> None:
             "ApiClient",
             "; ".join(wrong),
             "Give objects: auth=BearerToken(...), retry=RetryPolicy(...), rate_limit=RateLimiter(...).",
+        )
+
+
+def _refuse_odd_settings(timeout_seconds: object, connect_timeout_seconds: object, headers: object) -> None:
+    timeouts = {"timeout_seconds": timeout_seconds, "connect_timeout_seconds": connect_timeout_seconds}
+    wrong = [
+        f"{name}={value!r} is no number of seconds"
+        for name, value in timeouts.items()
+        if isinstance(value, bool) or not isinstance(value, int | float)
+    ]
+    if not isinstance(headers, Mapping | None):
+        wrong.append(f"headers= is a {type(headers).__name__}, not a mapping of names to values")
+    if wrong:
+        raise ConfigurationError(
+            "ApiClient", "; ".join(wrong), "Write timeout_seconds=30, headers={'X-Name': 'value'}."
         )
 
 

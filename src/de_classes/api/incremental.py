@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from de_classes.errors import ConfigurationError
 
@@ -13,7 +13,7 @@ from ._walking.moments import check_format, granule_of, moment_of, rounded_up, s
 from .watermark import highest, instant_of, number_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .watermark import Watermark
 
@@ -64,7 +64,8 @@ class Incremental:
     field: str = "updated_at"
     """A dotted path in a record."""
     start: str | int | None = None
-    """W for the first run; None leaves the parameter out and takes everything."""
+    """W for the first run; None leaves the parameter out and takes everything. A date is its first moment, in UTC;
+    Python's dates and moments are taken as texts."""
     end: str | int | None = None
     """Ask only up to this value, itself included, as `end_param`; once it is reached, later runs do nothing. Where
     there are windows, a date is its first moment."""
@@ -82,7 +83,12 @@ class Incremental:
     windows: Windows | None = None
 
     def __post_init__(self) -> None:
-        problems = [*self._problems(), *self._window_problems()]
+        for name in ("start", "end"):
+            given: Any = getattr(self, name)
+            if isinstance(given, date):
+                object.__setattr__(self, name, given.isoformat())
+        problems = list(self._of_other_kinds())
+        problems = problems or [*self._problems(), *self._window_problems()]
         if problems:
             raise ConfigurationError("Incremental", "; ".join(problems), "Correct the options.")
 
@@ -171,6 +177,40 @@ class Incremental:
             return value
         moment = moment_of(str(value))
         return spelt(rounded_up(moment, granule_of(self.format)) if up else moment, self.format)
+
+    def _of_other_kinds(self) -> Iterator[str]:
+        """What is not the kind of thing that it should be."""
+        given: Any = self
+        for name in ("start", "end"):
+            value = getattr(given, name)
+            if isinstance(value, bool) or not isinstance(value, str | int | None):
+                yield f"{name}={value!r} is no text, whole number, date or moment"
+        step: Any = getattr(given.windows, "step", None)
+        if not isinstance(given.windows, Windows | None):
+            yield f"windows={given.windows!r} are none: write Windows(step=timedelta(days=1))"
+        elif given.windows is not None and not isinstance(step, timedelta):
+            yield f"Windows(step={step!r}) is no timedelta"
+        if isinstance(given.overlap, bool) or not isinstance(given.overlap, timedelta | int | None):
+            yield f"overlap={given.overlap!r} is neither a timedelta nor a whole number"
+
+    def like(self, values: Sequence[Any]) -> Watermark:
+        """The start in the kind that the field's values have, where it can be told.
+
+        A date stands for its first moment beside timestamps, and a moment for its number beside numbers.
+        """
+        start = self.start
+        value = next((value for value in values if value is not None), None)
+        if not isinstance(start, str) or value is None:
+            return self.start
+        try:
+            if not isinstance(value, str) and number_in(start) is None:
+                return spelt(moment_of(start), "unix" if self._unit() == 1 else "unix_ms")
+            if isinstance(value, str) and start[10:] == "" and (found := instant_of(value)) is not None:
+                moment = moment_of(start)
+                return str(spelt(moment, None)) if found[0].tzinfo else moment.replace(tzinfo=None).isoformat()
+        except ValueError:
+            pass  # what does not compare is told where it is compared
+        return self.start
 
     def _problems(self) -> Iterator[str]:
         if self.end is not None and not self.end_param:

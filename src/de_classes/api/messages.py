@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from urllib.parse import unquote, unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
@@ -16,12 +17,12 @@ from urllib.parse import unquote, unquote_plus, urlencode, urljoin, urlsplit, ur
 import msgspec
 
 from de_classes.configs.secrets import Secret
-from de_classes.errors import InvalidAnswer
+from de_classes.errors import ConfigurationError, InvalidAnswer
 
 from ._masking import mask_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "IDEMPOTENT",
@@ -31,6 +32,7 @@ __all__ = [
     "Response",
     "Streamed",
     "Transport",
+    "check_params",
     "joined",
     "merged",
     "origin",
@@ -42,8 +44,10 @@ __all__ = [
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be repeated without another effect (RFC 9110, 9.2.2)."""
 
-Param: TypeAlias = "str | int | float | bool | Decimal | Secret | None"
-"""The value of a query parameter; None leaves the parameter out."""
+Param: TypeAlias = "_Value | Sequence[_Value]"
+"""The value of a parameter; None leaves the parameter out, and of a list there is one for each of its values."""
+
+_Value: TypeAlias = "str | int | float | bool | Decimal | date | Secret | None"
 
 _PLAIN = msgspec.json.Decoder()
 _EXACT = msgspec.json.Decoder(float_hook=Decimal)
@@ -76,6 +80,9 @@ class Request:
     away: bool = False
     """Whether a redirect has led to another origin; the client's to say."""
 
+    def __post_init__(self) -> None:
+        check_params(f"{self.method} {without_query(self.url)}", {**self.params, **(self.form or {})})
+
     def __repr__(self) -> str:
         return f"<Request {self.name}>"
 
@@ -91,7 +98,7 @@ class Request:
 
     def full_url(self) -> str:
         """The URL with its parameters, secrets revealed."""
-        pairs = [(name, _text(value)) for name, value in self.params.items() if value is not None]
+        pairs = _pairs(self.params)
         if not pairs:
             return self.url
         scheme, netloc, path, query, _ = urlsplit(self.url)
@@ -100,7 +107,7 @@ class Request:
     def body(self) -> bytes | None:
         """The bytes to send, secrets revealed; the same ones each time."""
         if self.form is not None:
-            return urlencode([(name, _text(value)) for name, value in self.form.items() if value is not None]).encode()
+            return urlencode(_pairs(self.form)).encode()
         return None if self.json is None else msgspec.json.encode(self.json, enc_hook=_reveal)
 
     def content_type(self) -> str | None:
@@ -309,12 +316,34 @@ def _secrets_in(value: Any) -> Iterator[Secret]:
             yield from _secrets_in(item)
 
 
-def _text(value: Param) -> str:
+def check_params(subject: str, params: Mapping[str, Any]) -> None:
+    """Refuse values that nobody knows how to send.
+
+    Raises:
+        ConfigurationError: one is neither a value nor a list of values.
+
+    """
+    for name, value in params.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if not isinstance(one, str | int | float | Decimal | date | Secret | None):
+                raise ConfigurationError(
+                    f"{subject}, parameter {name!r}",
+                    f"is a {type(one).__name__}, which has no form in a URL",
+                    "Give a text, a number, true or false, a date or a moment, or a list of these.",
+                )
+
+
+def _pairs(params: Mapping[str, Param]) -> list[tuple[str, str]]:
+    several = ((name, value if isinstance(value, list | tuple) else [value]) for name, value in params.items())
+    return [(name, _text(value)) for name, values in several for value in values if value is not None]
+
+
+def _text(value: Any) -> str:
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _reveal(value: Any) -> Any:

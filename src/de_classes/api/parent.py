@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 __all__ = ["Parent"]
 
@@ -35,6 +36,10 @@ class Parent:
 
     def problems(self) -> Iterator[str]:
         """What cannot be."""
+        given: Any = self
+        if not isinstance(given.fields, Mapping) or not isinstance(given.include, Mapping):
+            yield "Parent(fields=..., include=...) are mappings: {'order_id': 'id'}"
+            return
         if not self.fields:
             yield "Parent(fields=...) is empty, so that all parents would have the same children"
         yield from (
@@ -44,3 +49,9 @@ class Parent:
             yield f"Parent(missing={self.missing!r}) is neither 'fail' nor 'skip'"
         if self.at_once < 1:
             yield f"Parent(at_once={self.at_once}) (must be 1 or more)"
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.api._doors.source")

@@ -10,8 +10,11 @@ import pyarrow as pa
 from de_classes.contracts import Stream
 from de_classes.errors import ConfigurationError
 
-from ._walking.templates import names_in, path_of, text_of
+from ._walking.templates import names_in, path_of, text_of, texts_in
+from .incremental import Incremental
+from .messages import check_params
 from .paging import KnowsAhead, SinglePage, check_selectors, warn_if_pages_shift
+from .parent import Parent
 from .records import RecordConverter
 
 if TYPE_CHECKING:
@@ -19,10 +22,8 @@ if TYPE_CHECKING:
 
     from de_classes.utils.schemas import SchemaChanges
 
-    from .incremental import Incremental
     from .messages import Param
     from .paging import Paging
-    from .parent import Parent
     from .records import ExtraFields, Misfits
 
 __all__ = ["Resource"]
@@ -101,6 +102,7 @@ class Resource:
             problems += [f"the primary key {key!r} is no column of the schema" for key in missing]
         if problems:
             raise ConfigurationError(f"resource {self.name!r}", "; ".join(problems), "Correct the resource.")
+        check_params(f"resource {self.name!r}", self.params)
         check_selectors(f"resource {self.name!r}", {"records_at": self.records_at})
         warn_if_pages_shift(self.name, self.paging, self.primary_key, stacklevel=4)
         if self.schema is not None:
@@ -118,6 +120,13 @@ class Resource:
             yield f"schema={given.schema!r} is none: write pyarrow.schema({{'id': pyarrow.int64()}})"
         if not isinstance(given.at_once, int):
             yield f"at_once={given.at_once!r} is no whole number"
+        for path, kind in given.types.items():
+            if not isinstance(kind, pa.DataType):
+                yield f"types={{{path!r}: {kind!r}}} is no type of Arrow: write pyarrow.float64()"
+        if not isinstance(given.incremental, Incremental | None):
+            yield f"incremental={given.incremental!r} is none: write Incremental(param=..., field=...)"
+        if not isinstance(given.parent, Parent | None):
+            yield f"parent={given.parent!r} is none: write Parent('orders', {{'order_id': 'id'}})"
 
     def _wrong_settings(self) -> list[str]:
         """What cannot be of the settings about columns."""
@@ -137,7 +146,7 @@ class Resource:
 
     def _wrong_templates(self) -> Iterator[str]:
         """What cannot be of the templates and the names that they are filled from."""
-        templates = [self.path, *(value for value in self.params.values() if isinstance(value, str))]
+        templates = [self.path, *texts_in(self.params)]
         try:
             used = frozenset[str]().union(*map(names_in, templates))
         except ValueError as error:
@@ -187,3 +196,9 @@ class Resource:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(names))
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.api._doors.source")

@@ -40,6 +40,8 @@ __all__ = [
     "value_of",
 ]
 
+_INTERRUPTED = 130
+"""What shells give for a command that Ctrl-C ended."""
 _KINDS = ("bearer", "key", "basic", "digest", "oauth2", "login")
 
 
@@ -74,6 +76,11 @@ def run(
             raise
         say(str(error), aside=True)
         return error.exit_code
+    except KeyboardInterrupt:
+        if asked.debug:
+            raise
+        say("interrupted", aside=True)
+        return _INTERRUPTED
     except BrokenPipeError:
         # Whoever read has read enough; Python would complain once more when it flushes on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -171,9 +178,12 @@ def path_of(url: str) -> str:
     return urlsplit(url).path or "/"
 
 
-def query_of(url: str) -> dict[str, str]:
-    """The parameters of a URL; of several with one name the last."""
-    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+def query_of(url: str) -> dict[str, str | list[str]]:
+    """The parameters of a URL; of one that comes several times all its values."""
+    values: dict[str, list[str]] = {}
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        values.setdefault(name, []).append(value)
+    return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
 def value_of(text: str) -> Any:

@@ -59,7 +59,10 @@ def resource_of(asked: argparse.Namespace) -> Resource:
         asked.records_at,
         _paging(asked),
         primary_key=tuple(asked.key),
-        params={name: _meant(value) for name, value in query_of(asked.url).items()},
+        params={
+            name: _meant(value) if isinstance(value, str) else [*map(_meant, value)]
+            for name, value in query_of(asked.url).items()
+        },
     )
 
 

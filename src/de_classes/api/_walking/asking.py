@@ -15,7 +15,7 @@ from de_classes.configs.secrets import Secret
 from de_classes.errors import InvalidAnswer
 
 from .ahead import Ahead
-from .templates import path_of, text_of
+from .templates import filled_in, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,10 +51,7 @@ class Question:
 
         """
         filled = {**resource.path_params, **values}
-        params = {
-            name: text_of(value, filled) if isinstance(value, str) else value for name, value in resource.params.items()
-        }
-        return cls(path_of(resource.path, filled), params, since)
+        return cls(path_of(resource.path, filled), filled_in(resource.params, filled), since)
 
 
 def asking_since(client: Api, resource: Resource, watermark: Watermark) -> Asking:

@@ -64,10 +64,14 @@ def highest_on(resource: Resource, page: Page, high: Watermark) -> Watermark:
         return high
     remedy = "Correct Incremental(field=...)."
     values = values_of(page, incremental.field, "which the next run would ask by", remedy)
+    if high is not None and high == incremental.start:
+        high = incremental.like(values)
     try:
         high = highest(high, values)
         beyond = incremental.beyond_end(high)
     except ValueError as error:
+        if incremental.start is not None:
+            remedy = "Correct Incremental(field=...), or give start=... and end=... in the kind that the field has."
         raise InvalidAnswer(page.url, f"{incremental.field!r} cannot be a watermark: {error}", remedy) from None
     if beyond:
         fact = f"a record has {high!r} as {incremental.field!r}, and up to {incremental.end!r} was asked for"

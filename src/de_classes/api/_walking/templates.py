@@ -8,13 +8,13 @@ refused, for servers and clients read even `%2e%2e` as a way up.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Value", "names_in", "path_of", "text_of"]
+__all__ = ["Value", "filled_in", "names_in", "path_of", "text_of", "texts_in"]
 
 Value: TypeAlias = "str | int"
 
@@ -42,6 +42,28 @@ def text_of(template: str, values: Mapping[str, Value]) -> str:
 
     """
     return _filled(template, values, str)
+
+
+def filled_in(params: Mapping[str, Any], values: Mapping[str, Value]) -> dict[str, Any]:
+    """The parameters with the values in their templates, which are all of their texts.
+
+    Raises:
+        ValueError: as `text_of`.
+
+    """
+
+    def of(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [of(one) for one in value]
+        return text_of(value, values) if isinstance(value, str) else value
+
+    return {name: of(value) for name, value in params.items()}
+
+
+def texts_in(params: Mapping[str, Any]) -> list[str]:
+    """The texts among the values of parameters."""
+    several = (value if isinstance(value, list | tuple) else [value] for value in params.values())
+    return [one for values in several for one in values if isinstance(one, str)]
 
 
 def path_of(template: str, values: Mapping[str, Value]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from de_classes.configs.secrets import Secret, as_secret
 from de_classes.errors import ConfigurationError
@@ -34,7 +34,10 @@ def authorized(request: Request, scheme: str, credentials: str, *secrets: Secret
 
 
 def wanted(of: str, name: str, value: str | Secret) -> Secret:
-    """The value as a secret, which must not be empty."""
+    """The value as a secret, which must not be empty, and no bytes, which would be sent as Python writes them."""
+    given: Any = value
+    if not isinstance(given, str | Secret | None):
+        raise ConfigurationError(of, f"{name} is a {type(given).__name__}, not a text", "Decode it, or give a Secret.")
     secret = as_secret(value)
     if secret is None or secret == Secret(""):
         raise ConfigurationError(of, f"{name} is empty", f"Give a {name}.")

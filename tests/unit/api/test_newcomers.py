@@ -1,0 +1,141 @@
+"""What people write first: it works as meant, or one clear error says what to write."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from de_classes.api import (
+    ApiClient,
+    ApiSource,
+    Basic,
+    BearerToken,
+    Incremental,
+    NextLink,
+    Parent,
+    Resource,
+    Windows,
+)
+from de_classes.api._doors import door
+from de_classes.api.messages import Request, Response
+from de_classes.errors import ConfigurationError, InvalidAnswer
+from de_classes.pipelines import Pipeline
+from de_classes.testing.memory import MemoryDestination
+
+PARAMS = {
+    "status": ["open", "{name}"],
+    "day": date(2026, 1, 2),
+    "at": datetime(2026, 1, 2, 3, tzinfo=UTC),
+    "n": (1, True),
+}
+
+
+def _asked(resource: Resource, *items: dict[str, Any], client: Any = None) -> tuple[list[str], MemoryDestination]:
+    asked: list[str] = []
+
+    def answer(request: Request) -> Response:
+        asked.append(request.full_url().partition("/v1")[2])
+        return Response(request, 200, {}, msgspec.json.encode({"items": items, "next": None}))
+
+    destination = MemoryDestination(schema_changes="evolve")
+    client = ApiClient("http://api.example/v1", transport=answer)
+    Pipeline("p", ApiSource(client, [resource]), destination, mode="merge").run()
+    return asked, destination
+
+
+def test_lists_are_parameters_that_repeat() -> None:
+    """Each value is sent under the name, moments as ISO 8601, and templates in a list are filled."""
+    resource = Resource("o", "/o", primary_key=("id",), params=PARAMS, path_params={"name": "paid"})
+    (asked,), _ = _asked(resource, {"id": 1})
+    assert asked == "/o?status=open&status=paid&day=2026-01-02&at=2026-01-02T03%3A00%3A00%2B00%3A00&n=1&n=true"
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, {1, 2}, b"x", [[1]], timedelta(1), object()])
+def test_what_has_no_form_in_a_url_is_refused(value: Any) -> None:
+    """Nothing is sent as Python would print it."""
+    with pytest.raises(ConfigurationError, match=r"resource 'o', parameter 'status': is a"):
+        Resource("o", "/o", params={"status": value})
+    with pytest.raises(ConfigurationError, match=r"GET http://api\.example/o, parameter 'status'"):
+        ApiClient("http://api.example").get_json("/o", {"status": value})
+
+
+@pytest.mark.parametrize(
+    ("start", "form", "values", "sent"),
+    [
+        ("2026-01-01", None, ["2026-01-01T00:00:00Z", "2026-03-02T00:00:00+01:00"], "2026-01-01"),
+        ("2026-01-01", None, ["2026-01-01T00:00:00", "2026-03-02T00:00:00"], "2026-01-01"),
+        ("2026-01-01", "unix", ["2026-03-02T00:00:00Z"], "1767225600"),
+        ("2026-01-01", "unix", [1767225601, 1767225602], "1767225600"),
+        ("2026-01-01T00:00:00Z", "unix_ms", [1767225600001], "1767225600000"),
+        (date(2026, 1, 1), None, ["2026-03-02T00:00:00Z"], "2026-01-01"),
+        (datetime(2026, 1, 1, tzinfo=UTC), None, ["2026-03-02T00:00:00Z"], "2026-01-01T00%3A00%3A00%2B00%3A00"),
+        (date(2026, 1, 1), None, ["2026-03-02", "2026-03-03"], "2026-01-01"),
+        (5, None, [6, 7], "5"),
+    ],
+)
+def test_a_start_of_the_kind_that_people_write(start: Any, form: str | None, values: list[Any], sent: str) -> None:
+    """A date begins with its first moment, whatever the field has, and the next run asks for what is newer."""
+    incremental = Incremental(param="since", field="at", start=start, format=form)
+    resource = Resource("o", "/o", paging=NextLink(), primary_key=("id",), incremental=incremental)
+    asked, destination = _asked(resource, *({"id": n, "at": value} for n, value in enumerate(values)))
+    assert asked == [f"/o?since={sent}"]
+    table = destination.table("o")
+    assert table is not None
+    assert table.num_rows == len(values)
+
+
+def test_a_start_of_another_kind_says_what_to_correct() -> None:
+    """Where the start does not compare with the field, the remedy names both."""
+    resource = Resource("o", "/o", primary_key=("id",), incremental=Incremental(field="at", start="abc"))
+    with pytest.raises(InvalidAnswer, match=r"do not compare(.|\n)*start="):
+        _asked(resource, {"id": 1, "at": "2026-03-02T00:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Incremental(windows=timedelta(days=1)), "write Windows"),
+        (lambda: Incremental(start="2026-01-01", end_param="u", windows=Windows(step=7)), "no timedelta"),  # type: ignore[arg-type]
+        (lambda: Incremental(start=1.5), "start=1.5"),
+        (lambda: Incremental(overlap="1h"), "overlap='1h'"),
+        (lambda: Resource("o", "/o", incremental="at"), "write Incremental"),
+        (lambda: Resource("o", "/o", parent="orders"), "write Parent"),
+        (lambda: Resource("o", "/{id}", parent=Parent("p", ["id"])), "are mappings"),  # type: ignore[arg-type]
+        (lambda: Resource("o", "/o", types={"v": float}), "no type of Arrow"),
+        (lambda: ApiClient("http://api.example", timeout_seconds="30"), "no number of seconds"),  # type: ignore[arg-type]
+        (lambda: ApiClient("http://api.example", headers=["A: b"]), "not a mapping"),  # type: ignore[arg-type]
+        (lambda: BearerToken(b"x"), "token is a bytes"),  # type: ignore[arg-type]
+        (lambda: Basic("u", b"x"), "password is a bytes"),  # type: ignore[arg-type]
+    ],
+)
+def test_other_kinds_are_one_clear_error(make: Any, told: str) -> None:
+    """What would fail later, in words of Python's, is told where it is written."""
+    with pytest.raises(ConfigurationError, match=told):
+        make()
+
+
+def test_a_door_takes_parameters_that_repeat() -> None:
+    """A URL's parameters are all asked for."""
+    assert door.query_of("http://x/o?a=1&b=2&a=3&c=") == {"a": ["1", "3"], "b": "2", "c": ""}
+
+
+def test_a_door_ends_with_130_when_it_is_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C is no traceback, but with --debug."""
+
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    parser = door.door("client", "does nothing")
+    assert door.run(parser, interrupted, []) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    with pytest.raises(KeyboardInterrupt):
+        door.run(parser, interrupted, ["--debug"])
+
+
+def test_an_arrow_type_is_a_type() -> None:
+    """What `types` is meant for goes on working."""
+    assert Resource("o", "/o", types={"v": pa.float64()}).types == {"v": pa.float64()}
