@@ -63,7 +63,7 @@ class HandingOver:
         with connection.cursor() as cursor:
             with cursor.copy(statement.encode()) as copy:
 
-                def hand_on(piece: bytes | bytearray | memoryview) -> None:
+                def hand_on(piece: bytes) -> None:
                     nonlocal size
                     size += len(piece)
                     with postgres_errors(f"table {staging.target}"):

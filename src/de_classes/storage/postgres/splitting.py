@@ -13,6 +13,7 @@ from de_classes.errors import ConfigurationError, PlanLost, PostgresError
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
+from .copy_out import copy_out
 from .selection import Selection
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class PostgresSplit:
                 raise
             yield from batches
 
-    def copied(self, hand_on: Callable[[bytes | bytearray | memoryview], None]) -> int:
+    def copied(self, hand_on: Callable[[bytes], None]) -> int:
         """Give the rows as COPY BINARY has them, piece by piece; how many they were.
 
         Raises:
@@ -77,12 +78,10 @@ class PostgresSplit:
         """
         selection = self.selection
         statement = f"COPY ({selection.plain_sql}) TO STDOUT WITH (FORMAT binary)"
-        with self.slots, closing(self._began()) as connection, connection.cursor() as cursor:
+        with self.slots, closing(self._began()) as connection:
             reach("postgres.read.before")
-            with postgres_errors(selection.subject), cursor.copy(statement.encode()) as copy:
-                for piece in copy:
-                    hand_on(piece)
-            return cursor.rowcount
+            with postgres_errors(selection.subject):
+                return copy_out(connection, statement, hand_on)
 
     def _began(self) -> psycopg.Connection[Any]:
         """A connection on which the transaction of the split has begun."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from de_classes.contracts import Batch, Mode, Stream
-from de_classes.errors import CountMismatch, ValueNotHeld
+from de_classes.errors import CountMismatch, DeClassesError, ValueNotHeld
 from de_classes.pipelines import Pipeline, Route
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
 from de_classes.storage.postgres.read import Selection
@@ -30,6 +30,11 @@ INSERT INTO t (id, n, m, at, day, span, list, texts, data, word, pad, f, d, bits
 INSERT INTO t (id, raw, u, ip, net, mac, ok)
     SELECT n, sha256(n::text::bytea), gen_random_uuid(), '10.0.0.1/8', '10.0.0.0/8', '08:00:2b:01:02:03', n % 2 = 0
     FROM generate_series(3, 400) n;
+"""
+
+ENDS = """
+SELECT CASE n WHEN 90000 THEN pg_terminate_backend(pg_backend_pid())::int ELSE n END AS n
+FROM generate_series(1, 100000) n
 """
 
 
@@ -115,4 +120,20 @@ def test_both_servers_count(client: PostgresClient, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(PostgresSplit, "copied", lambda split, hand_on: copied(split, hand_on) + 1)
     with pytest.raises(CountMismatch, match=r"gave 10 rows.*took 9"):
         Pipeline("p", PostgresSource(client, tables=["t"]), PostgresDestination(client, schema="copies")).run()
+    assert client.fetch("SELECT count(*) FROM de_classes.staged") == [(0,)]
+
+
+def test_long_rows_travel_and_failures_on_the_way_are_told(client: PostgresClient) -> None:
+    """A row may be longer than what is handed on at once; a COPY that fails in the middle leaves nothing staged."""
+    client.run("CREATE TABLE t AS SELECT n, repeat(chr(96 + n), 3000000) AS long FROM generate_series(1, 3) n")
+    destination = PostgresDestination(client, schema="copies")
+    source, stream = PostgresSource(client, tables=["t"]), Stream("t")
+    with source.plan(stream, None) as plan, destination.begin("p", stream, Mode.APPEND) as load:
+        receipts = [load.take(split.id, split) for split in plan.splits]
+        load.commit([receipt for receipt in receipts if receipt is not None], None)
+    assert client.fetch("SELECT count(*) FROM (TABLE t EXCEPT TABLE copies.t) AS other") == [(0,)]
+    told = "SELECT n / (90000 - n) AS n FROM generate_series(1, 100000) n"
+    for wrong, error in ((told, "division by zero"), (ENDS, "terminating connection")):
+        with pytest.raises(DeClassesError, match=error):
+            Pipeline("q", PostgresSource(client, queries={"u": wrong}), destination).run()
     assert client.fetch("SELECT count(*) FROM de_classes.staged") == [(0,)]
