@@ -58,6 +58,10 @@ RetryOn: TypeAlias = "tuple[type[Exception], ...] | Callable[[Exception], bool |
 (after the policy's own wait), seconds (it is, and the other side asks to wait at least that long) or `Again`."""
 
 
+_FREE = 200
+"""Retries without a token since the last success: enough for as many threads that meet the end of a quota at once."""
+
+
 class RetryBudget:
     """How many retries all calls together may have: a bucket of tokens, so that a dead service is not hammered.
 
@@ -65,7 +69,8 @@ class RetryBudget:
     capacity. Without a token a failure is final at its first attempt. So n calls of which s succeed lead to at most
     n + capacity + s * refill attempts, whatever happens. With the numbers given here that is 1.1 attempts per call over
     an outage of 200 calls in which none succeeds, and also over a long one in which a fifth does; a service that is
-    merely unsteady, and fails a third of the attempts, is borne for ever.
+    merely unsteady, and fails a third of the attempts, is borne for ever. What is refused for its rate alone (`free`)
+    takes no token, 200 times at most until a call succeeds again: an API that only ever says "too many" is down, too.
 
     Share one object among all threads and calls that ask the same service. A pickled copy is full, and counts for
     itself. gRPC's `retryThrottling` refills by success in the same way; Finagle's `RetryBudget` adds some retries for
@@ -82,11 +87,15 @@ class RetryBudget:
         self.capacity = capacity
         self.refill = refill
         self._tokens = float(capacity)
+        self._free = _FREE
         self._lock = threading.Lock()
 
-    def spend(self) -> bool:
-        """Take a token for a retry; False when there is none."""
+    def spend(self, *, free: bool = False) -> bool:
+        """Take a token for a retry, if it is not free of charge; False when there is none."""
         with self._lock:
+            if free and self._free >= 1:
+                self._free -= 1
+                return True
             # What ten successes of 0.1 bring back is one token, though the sum is a little less.
             if self._tokens < 1 - 1e-9:
                 return False
@@ -97,6 +106,7 @@ class RetryBudget:
         """A call has succeeded."""
         with self._lock:
             self._tokens = min(self.capacity, self._tokens + self.refill)
+            self._free = _FREE
 
     def __repr__(self) -> str:
         return f"RetryBudget({self.capacity}, refill={self.refill})"
@@ -184,7 +194,7 @@ class RetryPolicy:
                 )
                 if wait is None:
                     raise
-                if budget is not None and not again.free and not budget.spend():
+                if budget is not None and not budget.spend(free=again.free):
                     _raise_as_spent(error, budget)
                 cause = _cause(error)
             else:

@@ -258,6 +258,24 @@ def test_who_asks_to_come_back_costs_nothing() -> None:
     assert _call(RetryPolicy(), flaky, VirtualTime(), on=lambda _: Again(1, free=True), budget=RetryBudget(0)) == "done"
 
 
+def test_who_always_asks_to_come_back_is_down() -> None:
+    """Over a long outage that says "too many" each call has about one attempt, as over any other; success forgives."""
+    budget, asked = RetryBudget(20), list[int]()
+
+    def refused() -> str:
+        asked.append(1)
+        raise ConnectionError
+
+    policy, free = RetryPolicy(attempts=6), lambda _: Again(1, free=True)
+    for _ in range(3000):
+        with pytest.raises(ConnectionError):
+            _call(policy, refused, VirtualTime(), on=free, budget=budget)
+    assert len(asked) <= 1.1 * 3000
+    assert not budget.spend(free=True)
+    budget.earn()
+    assert budget.spend(free=True)
+
+
 def test_a_budget_pickles_full() -> None:
     """A copy in a worker counts for itself."""
     budget = RetryBudget(1, refill=0.5)
