@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from de_classes.errors import DatasetError, Overtaken, StoreError
+from de_classes.errors import DatasetError, ObjectNotFound, Overtaken, StoreError
 from de_classes.storage.objects._keys import join
 from de_classes.storage.objects._ledger import sizes_of_files
 from de_classes.storage.objects._partitions import cut_up, folder_of
@@ -92,7 +92,7 @@ class Room:
             written = write_files(
                 dataset.store, batches, lambda: self._inside(f"{folder}/{uuid4().hex}{form.suffix}"), sizes, form
             )
-        except DatasetError:
+        except (DatasetError, ObjectNotFound):
             # Whoever committed meanwhile has removed what can never be committed any more: the file just written.
             self.refuse_overtaken(dataset.log.newest())
             raise
