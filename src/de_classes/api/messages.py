@@ -7,6 +7,7 @@ A transport is any callable that takes a `Request` and returns its `Response`. `
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -156,7 +157,7 @@ class Response:
 
         """
         try:
-            return (_EXACT if exact else _PLAIN).decode(self.body)
+            return (_EXACT if exact else _PLAIN).decode(self.body.removeprefix(BOM_UTF8))
         except (RecursionError, ArithmeticError) as error:
             raise InvalidAnswer(
                 self.request.name,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Watermark", "highest", "instant_of", "number_in"]
+__all__ = ["Watermark", "highest", "instant_of", "not_above", "number_in"]
 
 Watermark: TypeAlias = "str | int | None"
 
@@ -59,6 +59,24 @@ def _highest_text(watermark: Watermark, texts: list[str]) -> str:
         raise ValueError(f"{' and '.join(sorted(families))} do not compare with each other")
     # max() keeps the first of equals, so an equal value does not replace the watermark.
     return texts[max(range(len(texts)), key=keys.__getitem__)]
+
+
+def not_above(watermark: str | int, values: Iterable[Any]) -> Any:
+    """One of the values that is not above the watermark; None where all are. None among them counts as nothing.
+
+    Raises:
+        ValueError: they cannot be compared.
+
+    """
+    present = [value for value in values if value is not None]
+    if not present:
+        return None
+    if set(map(type, present)) == {str}:
+        alike = len(set(map(len, present))) == 1 and all(text.endswith("Z") and text[10:11] == "T" for text in present)
+        present = [min(present)] if alike else present
+    else:
+        present = [min(present)]
+    return next((value for value in present if highest(watermark, [value]) == watermark), None)
 
 
 def instant_of(text: str) -> tuple[datetime, str] | None:

@@ -35,17 +35,16 @@ class Secret:
         """The value itself.
 
         Raises:
-            ConfigurationError: it stands in an environment variable that is not set.
+            ConfigurationError: it stands in an environment variable that is not set, or empty.
 
         """
         if self._env is None:
             return self._value or ""
-        try:
-            return os.environ[self._env]
-        except KeyError:
-            raise ConfigurationError(
-                f"secret ${self._env}", "the environment variable is not set", f"Set it: export {self._env}=..."
-            ) from None
+        value = os.environ.get(self._env)
+        if not value:
+            fact = "the environment variable is " + ("not set" if value is None else "empty")
+            raise ConfigurationError(f"secret ${self._env}", fact, f"Set it: export {self._env}=...")
+        return value
 
     def __repr__(self) -> str:
         return f"Secret.from_env({self._env!r})" if self._env else "Secret('***')"

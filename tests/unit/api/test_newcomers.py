@@ -16,12 +16,15 @@ from de_classes.api import (
     BearerToken,
     Incremental,
     NextLink,
+    OffsetLimit,
+    PageNumber,
     Parent,
     Resource,
     Windows,
 )
 from de_classes.api._doors import door
 from de_classes.api.messages import Request, Response
+from de_classes.configs.secrets import Secret
 from de_classes.errors import ConfigurationError, InvalidAnswer
 from de_classes.pipelines import Pipeline
 from de_classes.testing.memory import MemoryDestination
@@ -88,6 +91,42 @@ def test_a_start_of_the_kind_that_people_write(start: Any, form: str | None, val
     assert table.num_rows == len(values)
 
 
+@pytest.mark.parametrize("at", ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1])
+def test_an_api_that_ignores_the_parameter_is_found_out(at: Any) -> None:
+    """What was given before is not given again, and so not doubled: the second run says what to correct."""
+    items = [{"id": n, "at": at if n else None} for n in range(3)]
+
+    def answer(request: Request) -> Response:
+        return Response(request, 200, {}, msgspec.json.encode({"items": items}))
+
+    destination = MemoryDestination(schema_changes="evolve")
+    incremental = Incremental(param="sinse", field="at")
+    client = ApiClient("http://api.example/v1", transport=answer)
+    pipeline = Pipeline("p", ApiSource(client, [Resource("o", "/o", incremental=incremental)]), destination)
+    pipeline.run()
+    with pytest.raises(InvalidAnswer, match=r"by 'sinse'(.|\n)*inclusive=True"):
+        pipeline.run()
+    table = destination.table("o")
+    assert table is not None
+    assert table.num_rows == 3
+
+
+def test_json_may_begin_with_a_byte_order_mark() -> None:
+    """Some servers send one; it is no part of the JSON."""
+    body = b"\xef\xbb\xbf" + msgspec.json.encode({"items": [{"id": 1}]})
+    client = ApiClient("http://api.example", transport=lambda request: Response(request, 200, {}, body))
+    assert client.get_json("/o") == {"items": [{"id": 1}]}
+    destination = MemoryDestination()
+    assert Pipeline("p", ApiSource(client, [Resource("o", "/o")]), destination).run().rows == 1
+
+
+def test_an_empty_secret_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment variable without a value is told like one that is missing."""
+    monkeypatch.setenv("SHOP_TOKEN", "")
+    with pytest.raises(ConfigurationError, match=r"\$SHOP_TOKEN: the environment variable is empty"):
+        Secret.from_env("SHOP_TOKEN").reveal()
+
+
 def test_a_start_of_another_kind_says_what_to_correct() -> None:
     """Where the start does not compare with the field, the remedy names both."""
     resource = Resource("o", "/o", primary_key=("id",), incremental=Incremental(field="at", start="abc"))
@@ -108,6 +147,8 @@ def test_a_start_of_another_kind_says_what_to_correct() -> None:
         (lambda: Resource("o", "/o", types={"v": float}), "no type of Arrow"),
         (lambda: ApiClient("http://api.example", timeout_seconds="30"), "no number of seconds"),  # type: ignore[arg-type]
         (lambda: ApiClient("http://api.example", headers=["A: b"]), "not a mapping"),  # type: ignore[arg-type]
+        (lambda: PageNumber(per_page="100"), "per_page='100'"),  # type: ignore[arg-type]
+        (lambda: OffsetLimit(limit="100"), "limit='100'"),  # type: ignore[arg-type]
         (lambda: BearerToken(b"x"), "token is a bytes"),  # type: ignore[arg-type]
         (lambda: Basic("u", b"x"), "password is a bytes"),  # type: ignore[arg-type]
     ],

@@ -8,6 +8,7 @@ body, until somebody asks for one.
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -161,6 +162,7 @@ def taken_apart(body: bytes, records_at: str, where: str = "the page") -> tuple[
     In the answer, `Records` stand in the place of the list. None where there is no list, or no JSON.
     """
     try:
+        body = body.removeprefix(BOM_UTF8)  # some servers send one, and RFC 8259 lets us read on
         body.decode()  # where text is skipped, nobody else looks whether it is UTF-8
         return _apart(body, records_at.split(".") if records_at else [], where)
     except _UNREADABLE:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_classes.api._decoding.pages import Records
 from de_classes.api.paging import Page, dig
-from de_classes.api.watermark import highest
+from de_classes.api.watermark import highest, not_above
 from de_classes.errors import InvalidAnswer
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def value_at(record: Any, path: str) -> Any:
     return owner[name]
 
 
-def highest_on(resource: Resource, page: Page, high: Watermark) -> Watermark:
-    """The highest watermark so far, with those of a page.
+def highest_on(resource: Resource, page: Page, high: Watermark, above: Watermark = None) -> Watermark:
+    """The highest watermark so far, with those of a page, all of them above another if one is given.
 
     Raises:
-        InvalidAnswer: a record has none, or one that does not compare, or that lies beyond the end that was asked for.
+        InvalidAnswer: a record has none, or one that does not compare, or that lies outside of what was asked for.
 
     """
     incremental = resource.incremental
@@ -69,6 +69,7 @@ def highest_on(resource: Resource, page: Page, high: Watermark) -> Watermark:
     try:
         high = highest(high, values)
         beyond = incremental.beyond_end(high)
+        known = None if above is None else not_above(above, values)
     except ValueError as error:
         if incremental.start is not None:
             remedy = "Correct Incremental(field=...), or give start=... and end=... in the kind that the field has."
@@ -76,4 +77,11 @@ def highest_on(resource: Resource, page: Page, high: Watermark) -> Watermark:
     if beyond:
         fact = f"a record has {high!r} as {incremental.field!r}, and up to {incremental.end!r} was asked for"
         raise InvalidAnswer(page.url, fact, "Correct Incremental(end_param=...) to what the API knows.")
+    if known is not None:
+        raise InvalidAnswer(
+            page.url,
+            f"a record has {known!r} as {incremental.field!r}, and what is above {above!r} was asked for by"
+            f" {incremental.param!r}: it was given before, and would be there twice",
+            "Correct Incremental(param=...) to what the API knows; if it counts the bound in, say inclusive=True.",
+        )
     return high

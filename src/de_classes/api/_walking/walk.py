@@ -71,7 +71,14 @@ class Walk:
         """Get a page, and find out what it says besides its records."""
         page = asking.page(at)
         marked, unfit = with_watermark(self.resource, page, high)
-        return _Turn(page, unfit, highest_on(self.resource, marked, high), self.resource.paging.after(at, page))
+        high = highest_on(self.resource, marked, high, self._given)
+        return _Turn(page, unfit, high, self.resource.paging.after(at, page))
+
+    @property
+    def _given(self) -> Watermark:
+        """Up to where an earlier walk has given everything, where the API is not expected to give it again."""
+        incremental, watermark = self.resource.incremental, self.place.watermark
+        return None if incremental is None or incremental.repeats or watermark == incremental.start else watermark
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,14 +145,16 @@ def foreign_state(state: PageState) -> ConfigurationError:
 
 
 def check_positive(kind: str, **sizes: int | None) -> None:
-    """Refuse sizes of nothing.
+    """Refuse sizes of nothing, and what is no whole number.
 
     Raises:
-        ConfigurationError: one of them is below 1.
+        ConfigurationError: one of them is, or is below 1.
 
     """
-    if wrong := [f"{name}={size}" for name, size in sizes.items() if size is not None and size < 1]:
-        raise ConfigurationError(kind, ", ".join(wrong), "Give 1 or more.")
+    given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+    odd = [name for name, size in given.items() if isinstance(size, bool) or not isinstance(size, int) or size < 1]
+    if odd:
+        raise ConfigurationError(kind, ", ".join(f"{name}={given[name]!r}" for name in odd), "Give 1 or more.")
 
 
 def pinned(state: PageState, page: Page, pin: Mapping[str, str]) -> dict[str, JsonValue]:
