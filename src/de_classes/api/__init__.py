@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from de_classes.utils.lazy import lazy
 
 if TYPE_CHECKING:
+    from ._walking.unfollowed import PagesUnfollowed as PagesUnfollowed
     from .auth import ApiKey as ApiKey
     from .auth import Auth as Auth
     from .auth import Basic as Basic
@@ -71,6 +72,7 @@ __getattr__, __dir__, __all__ = lazy(
         "OffsetLimit": ".paging",
         "PageNumber": ".paging",
         "PagesMayShift": ".paging",
+        "PagesUnfollowed": "._walking.unfollowed",
         "Player": ".recording",
         "Parent": ".parent",
         "RandomNumbers": ".random_numbers",

@@ -325,6 +325,12 @@ def check_params(subject: str, params: Mapping[str, Any]) -> None:
 
     """
     for name, value in params.items():
+        if isinstance(value, list | tuple) and not value:
+            raise ConfigurationError(
+                f"{subject}, parameter {name!r}",
+                "is an empty list, without which everything would be asked for",
+                "Leave the parameter out, if that is meant.",
+            )
         for one in value if isinstance(value, list | tuple) else [value]:
             if not isinstance(one, str | int | float | Decimal | date | Secret | None):
                 raise ConfigurationError(

@@ -14,12 +14,15 @@ from de_classes.api import (
     ApiSource,
     Basic,
     BearerToken,
+    CursorInBody,
     Incremental,
     NextLink,
     OffsetLimit,
     PageNumber,
+    PagesUnfollowed,
     Parent,
     Resource,
+    SinglePage,
     Windows,
 )
 from de_classes.api._doors import door
@@ -57,10 +60,41 @@ def test_lists_are_parameters_that_repeat() -> None:
     assert asked == "/o?status=open&status=paid&day=2026-01-02&at=2026-01-02T03%3A00%3A00%2B00%3A00&n=1&n=true"
 
 
-@pytest.mark.parametrize("value", [{"a": 1}, {1, 2}, b"x", [[1]], timedelta(1), object()])
+@pytest.mark.parametrize(
+    ("answer", "header"),
+    [
+        ({"next": "/o?page=2"}, ""),
+        ({"meta": {"next_cursor": "x"}}, ""),
+        ({"has_more": True}, ""),
+        ({"_links": {"next": {"href": "/o?page=2"}}}, ""),
+        ({"@odata.nextLink": "http://x"}, ""),
+        ({}, '</o?page=2>; rel="next"'),
+    ],
+)
+@pytest.mark.parametrize("paging", [SinglePage(), NextLink("nxt"), CursorInBody(at="cursor_next")])
+def test_an_answer_that_tells_of_more_pages_is_not_the_only_one(answer: Any, header: str, paging: Any) -> None:
+    """Where the paging is forgotten, or looks in the wrong place, the run warns of what it leaves."""
+    body = msgspec.json.encode({"items": [{"id": 1}], **answer})
+    client = ApiClient("http://api.example", transport=lambda request: Response(request, 200, {"link": header}, body))
+    source = ApiSource(client, [Resource("o", "/o", paging=paging)])
+    with pytest.warns(PagesUnfollowed, match=f"more pages.*{type(paging).__name__}"):
+        Pipeline("p", source, MemoryDestination()).run()
+
+
+@pytest.mark.parametrize(
+    "answer", [{"next": None}, {"has_more": False}, {"meta": {"next": ""}}, {"next": []}, {"more": 1}]
+)
+def test_an_answer_that_tells_of_its_end_is_the_end(answer: Any) -> None:
+    """Null, false and nothing say that there is no more."""
+    body = msgspec.json.encode({"items": [{"id": 1}], **answer})
+    client = ApiClient("http://api.example", transport=lambda request: Response(request, 200, {}, body))
+    assert Pipeline("p", ApiSource(client, [Resource("o", "/o")]), MemoryDestination()).run().rows == 1
+
+
+@pytest.mark.parametrize("value", [[], {"a": 1}, {1, 2}, b"x", [[1]], timedelta(1), object()])
 def test_what_has_no_form_in_a_url_is_refused(value: Any) -> None:
     """Nothing is sent as Python would print it."""
-    with pytest.raises(ConfigurationError, match=r"resource 'o', parameter 'status': is a"):
+    with pytest.raises(ConfigurationError, match=r"resource 'o', parameter 'status': is an? "):
         Resource("o", "/o", params={"status": value})
     with pytest.raises(ConfigurationError, match=r"GET http://api\.example/o, parameter 'status'"):
         ApiClient("http://api.example").get_json("/o", {"status": value})

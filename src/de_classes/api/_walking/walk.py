@@ -13,6 +13,7 @@ from .ahead import Ahead
 from .asking import asking_since
 from .fields import NO_RECORDS, highest_on
 from .marks import with_watermark
+from .unfollowed import warn_if_unfollowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,8 +72,11 @@ class Walk:
         """Get a page, and find out what it says besides its records."""
         page = asking.page(at)
         marked, unfit = with_watermark(self.resource, page, high)
-        high = highest_on(self.resource, marked, high, self._given)
-        return _Turn(page, unfit, high, self.resource.paging.after(at, page))
+        high, paging = highest_on(self.resource, marked, high, self._given), self.resource.paging
+        following = paging.after(at, page)
+        if following is None and at == paging.start():
+            warn_if_unfollowed(self.resource, page)
+        return _Turn(page, unfit, high, following)
 
     @property
     def _given(self) -> Watermark:
