@@ -61,6 +61,18 @@ class Home:
         except ValueError:
             return False
 
+    def refuse_token_url(self, url: str) -> None:
+        """See, before anything is sent, that a token endpoint does not let https fall to http.
+
+        Raises:
+            ConfigurationError: it does, or is no plain URL.
+
+        """
+        try:
+            _refuse_downgrade(self.base_url, url, "the token endpoint", without_query(url))
+        except InvalidAnswer as error:
+            raise ConfigurationError(f"token_url {error.subject}", error.fact, "Give one of https.") from None
+
     def check_token_url(self, request: Request) -> None:
         """See that a token endpoint, of whatever origin, can be asked.
 

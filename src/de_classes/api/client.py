@@ -75,6 +75,8 @@ class ApiClient:
         self._home = Home(base_url, follow_foreign_redirects)
         _refuse_other_kinds({"auth": (auth, "flow"), "retry": (retry, "call"), "rate_limit": (rate_limit, "line_up")})
         _refuse_odd_settings(timeout_seconds, connect_timeout_seconds, headers)
+        if "://" in (token_url := getattr(auth, "token_url", "")):
+            self._home.refuse_token_url(token_url)
         self._auth = auth
         self._headers = dict(headers or {})
         self._retry = retry

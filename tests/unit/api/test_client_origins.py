@@ -350,10 +350,10 @@ def test_a_token_endpoint_of_the_api_gets_no_headers_of_the_client() -> None:
 
 
 def test_the_token_endpoint_is_asked_by_https() -> None:
-    """An API on https has no token endpoint on http."""
+    """An API on https has no token endpoint on http: that is seen before anything is sent."""
     network = Network()
-    with pytest.raises(InvalidAnswer):
-        _client(network, OAuth2ClientCredentials("http://login.example/token", "Alice", "pw")).get_json("orders")
+    with pytest.raises(ConfigurationError, match="from https to http"):
+        _client(network, OAuth2ClientCredentials("http://login.example/token", "Alice", "pw"))
     assert network.arrived == []
 
 

@@ -17,6 +17,7 @@ from de_classes.api import (
     CursorInBody,
     Incremental,
     NextLink,
+    OAuth2ClientCredentials,
     OffsetLimit,
     PageNumber,
     PagesUnfollowed,
@@ -38,6 +39,10 @@ PARAMS = {
     "at": datetime(2026, 1, 2, 3, tzinfo=UTC),
     "n": (1, True),
 }
+
+
+def _oauth(token_url: str) -> OAuth2ClientCredentials:
+    return OAuth2ClientCredentials(token_url, "id", "secret")
 
 
 def _asked(resource: Resource, *items: dict[str, Any], client: Any = None) -> tuple[list[str], MemoryDestination]:
@@ -183,6 +188,7 @@ def test_a_start_of_another_kind_says_what_to_correct() -> None:
         (lambda: ApiClient("http://api.example", headers=["A: b"]), "not a mapping"),  # type: ignore[arg-type]
         (lambda: PageNumber(per_page="100"), "per_page='100'"),  # type: ignore[arg-type]
         (lambda: OffsetLimit(limit="100"), "limit='100'"),  # type: ignore[arg-type]
+        (lambda: ApiClient("https://a.example", auth=_oauth("http://a.example/token")), "from https to http"),
         (lambda: BearerToken(b"x"), "token is a bytes"),  # type: ignore[arg-type]
         (lambda: Basic("u", b"x"), "password is a bytes"),  # type: ignore[arg-type]
     ],

@@ -56,6 +56,7 @@ class OAuth2ClientCredentials:
     ) -> None:
         secret = wanted("OAuth2ClientCredentials", "client_secret", client_secret)
         self._endpoint = _TokenEndpoint(token_url, client_id, secret, client_auth)
+        self.token_url = token_url
         self._form = {"grant_type": "client_credentials", "scope": scope, **(extra or {})}
         self._token = ExpiringToken(clock)
 
@@ -101,6 +102,7 @@ class OAuth2RefreshToken:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._endpoint = _TokenEndpoint(token_url, client_id, as_secret(client_secret), client_auth)
+        self.token_url = token_url
         self._refresh_token = wanted("OAuth2RefreshToken", "refresh_token", refresh_token)
         self._new: Secret | None = None
         self._on_rotation = on_rotation

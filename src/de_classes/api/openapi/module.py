@@ -240,6 +240,10 @@ def _head(source: str) -> Iterator[str]:
     yield ""
     yield "Written from its OpenAPI document, to be read and edited. `guess:` marks what the document does not say."
     yield "Fields that it does not name end a run with an error: see Resource(extra_fields=..., schema_changes=...)."
+    yield ""
+    yield "Load it with a pipeline; to merge, name the streams that have a key::"
+    yield ""
+    yield "    Pipeline('shop', source(), destination, routes=['orders'], mode='merge').run()"
     yield '"""'
     yield ""
     yield "from __future__ import annotations"
