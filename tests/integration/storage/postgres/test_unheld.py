@@ -10,6 +10,7 @@ import pytest
 from de_classes.errors import ConfigurationError, ValueNotHeld
 from de_classes.pipelines import Pipeline
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+from de_classes.testing.memory import MemoryDestination
 
 
 @pytest.fixture
@@ -30,9 +31,12 @@ def loaded(url: str, unheld: Any, **options: Any) -> tuple[Any, list[tuple[Any, 
 
 @pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
 def test_values_without_a_place_fail_by_name(url: str, strategy: str) -> None:
-    """The error names table, column and the key of the row."""
+    """The error names table, column and the key of the row; where bytes are handed on, every value has its place."""
+    source = PostgresSource(url, tables=["t"], strategy=strategy)  # type: ignore[arg-type]
     with pytest.raises(ValueNotHeld, match=r"public\.t: column '(day|tags)' .*id=[23]"):
-        loaded(url, "fail", strategy=strategy)
+        Pipeline("p", source, MemoryDestination()).run()
+    _, rows = loaded(url, "fail", strategy=strategy)
+    assert rows == [(1, "2026-01-01", "{1}"), (2, "infinity", "{2}"), (3, "2026-01-03", "[0:0]={3}")]
 
 
 @pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
