@@ -20,6 +20,8 @@ from .identifiers import quoted
 from .versions import News, any_row, identity
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import psycopg
 
     from de_classes.contracts import Position
@@ -34,16 +36,36 @@ allowed for a clock that is put back."""
 
 _MOMENTS = {"timestamptz", "timestamp", "date"}
 
-# Sessions that write no rows of their own are left out; who may not see others' sessions sees no xact_start.
+# Sessions that write no rows of their own are left out; who may not see others' sessions sees no xact_start. The moment
+# is the statement's, which is before the sessions are looked through.
 _LOOK = """
 SELECT pg_is_in_recovery(), pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),
-       EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database()),
-       least(clock_timestamp(), (
-           SELECT min(xact_start) FROM pg_stat_activity
-           WHERE datname = current_database() AND pid <> pg_backend_pid()
-             AND backend_type NOT IN ('autovacuum worker', 'walsender'))) - %s,
-       CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() ELSE clock_timestamp() END
+       coalesce(bool_or(state = 'disabled'), false),
+       coalesce(bool_or(xact_start IS NULL AND state NOT IN ('idle', 'starting')), false),
+       least(statement_timestamp(), min(xact_start)) - %s,
+       CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() ELSE statement_timestamp() END
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND backend_type NOT IN ('autovacuum worker', 'walsender')
 """
+_PREPARED = "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())"
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was seen of the transactions that are open."""
+
+    standby: bool
+    sees: bool
+    """Whether the user may see when the transactions of others began."""
+    silent: bool
+    """Whether a session does not tell."""
+    held: bool
+    """Whether there is a transaction of which nobody knows when it began."""
+    moment: datetime
+    """Before which none of those that tell began."""
+    present: datetime | None
+    """What a standby has replayed, which is null before anything was; elsewhere, now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +74,16 @@ class CursorColumn:
 
     The column is a timestamp that the server fills in the transaction which writes the row: by `now()` or
     `clock_timestamp()`, as a default or in a trigger. `lag` is for columns that applications fill by their own clocks,
-    for standbys, and for users who may not see when the transactions of others began: then nothing is looked at, and it
-    is your word that no row becomes visible later than that after the moment that it tells. The least lag is safe, the
-    larger one only costs time: what lies within it is read again by every run.
+    for standbys, and where nobody may see when the transactions of others began (a user without `pg_read_all_stats`, a
+    session with `track_activities` off): then nothing is looked at, and it is your word that no row becomes visible
+    later than that after the moment that it tells. The least lag is safe, the larger one only costs time: what lies
+    within it is read again by every run.
 
     Rows come again (those of the last minute at least, and while a transaction is open, all since it began), so load
     them with the mode `merge`. Ties at the bound come again. A row without a value may have changed any time, and comes
     in every run; a value in the future comes until it is past. Rows that were deleted are not told. While a prepared
-    transaction waits, the bound stays. All rows come again when the table's columns have changed, when the server was
-    restored or another one has taken its place.
+    transaction waits, or one that does not tell when it began, the bound stays. All rows come again when the table's
+    columns have changed, when the server was restored or another one has taken its place.
 
     A number from a sequence cannot be had safely: it is drawn before the commit, and nothing tells who holds which.
     `RowVersions` finds such changes, and those of any table, without a column.
@@ -78,9 +101,15 @@ class CursorColumn:
         if self.lag is not None and (not isinstance(self.lag, timedelta) or self.lag < timedelta(0)):
             raise ConfigurationError(repr(self), "lag is no time span of 0 or more", "Write lag=timedelta(minutes=5).")
 
-    def look(self, connection: psycopg.Connection[Any]) -> Any:
-        """See, before the snapshot, since when transactions are open: one that ends in between is in the snapshot."""
-        return connection.execute(_LOOK, (timedelta(seconds=_UNREPORTED_SECONDS),)).fetchone()
+    def look(self, connection: psycopg.Connection[Any]) -> _Look:
+        """See, before the snapshot, since when transactions are open: one that ends in between is in the snapshot.
+
+        Prepared transactions are asked for last: one that is prepared in between is seen as open or as prepared.
+        """
+        allowed = timedelta(seconds=_UNREPORTED_SECONDS)
+        standby, sees, silent, untold, moment, present = connection.execute(_LOOK, (allowed,)).fetchall()[0]
+        (prepared,) = connection.execute(_PREPARED).fetchall()[0]
+        return _Look(standby, sees, silent, untold or prepared, moment, present)
 
     def since(
         self,
@@ -88,7 +117,7 @@ class CursorColumn:
         described: Described,
         snapshot: Snapshot,
         since: Position | None,
-        looked: Any,
+        looked: _Look,
     ) -> News:
         """What was written from the bound of the last run on, and the bound for the next."""
         kind = self._kind(described)
@@ -116,21 +145,26 @@ class CursorColumn:
             return kind
         raise ConfigurationError(described.subject, fact, remedy)
 
-    def _bound(self, connection: psycopg.Connection[Any], subject: str, looked: Any) -> str | None:
+    def _bound(self, connection: psycopg.Connection[Any], subject: str, looked: _Look) -> str | None:
         """Before which moment nothing is written any more; None where nobody can say at present."""
-        standby, sees, prepared, moment, present = looked
         if self.lag is not None:
-            # The present of a standby is what it has replayed; it is null before anything was.
-            return None if present is None else _text(connection, present - self.lag)
-        if standby or not sees:
-            fact = "a standby does not know" if standby else "the user may not see"
-            raise ConfigurationError(
-                f"{subject}, CursorColumn({self.column!r})",
-                f"{fact} which transactions are open, so what is committed late could be missed",
-                "Say how late that can be: lag=timedelta(...)."
-                + ("" if standby else " Or GRANT pg_read_all_stats to the user, or use RowVersions()."),
-            )
-        return None if prepared else _text(connection, moment)
+            return None if looked.present is None else _text(connection, looked.present - self.lag)
+        if looked.standby or not looked.sees or looked.silent:
+            raise self._blind(subject, looked)
+        return None if looked.held else _text(connection, looked.moment)
+
+    def _blind(self, subject: str, looked: _Look) -> ConfigurationError:
+        if looked.standby:
+            fact, remedy = "a standby does not know", ""
+        elif not looked.sees:
+            fact, remedy = "the user may not see", " Or GRANT pg_read_all_stats to the user, or use RowVersions()."
+        else:
+            fact, remedy = "a session with track_activities off does not tell", " Or turn it on, or use RowVersions()."
+        return ConfigurationError(
+            f"{subject}, CursorColumn({self.column!r})",
+            f"{fact} which transactions are open, so what is committed late could be missed",
+            f"Say how late that can be: lag=timedelta(...).{remedy}",
+        )
 
     def _literal(self, moment: str, kind: str) -> str:
         zoned = f"'{moment}'::timestamptz"

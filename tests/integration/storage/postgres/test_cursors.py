@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
 
 from de_classes.contracts import Position
 from de_classes.errors import ConfigurationError
@@ -106,6 +107,44 @@ def test_prepared_transactions_are_not_missed(url: str, writer: psycopg.Connecti
     writer.execute("COMMIT PREPARED 'late'")
     assert reader.new() == [1, 2, 3, 10]
     assert reader.new() == []
+
+
+def test_what_is_prepared_while_it_is_looked_is_not_missed(url: str, writer: psycopg.Connection[Any]) -> None:
+    """A transaction that turns from an open one into a prepared one is seen as one or the other."""
+
+    class Meanwhile:
+        """A connection on which somebody else prepares a transaction after the first statement."""
+
+        def execute(self, *statement: Any) -> Any:
+            found = writer.execute(*statement)
+            if late.info.transaction_status is TransactionStatus.INTRANS:
+                late.execute("PREPARE TRANSACTION 'meanwhile'")
+            return found
+
+    with psycopg.connect(url, autocommit=True) as late:
+        late.execute("BEGIN")
+        late.execute("INSERT INTO t VALUES (10)")
+        connection: Any = Meanwhile()
+        looked = CursorColumn("at").look(connection)
+        late.execute("ROLLBACK PREPARED 'meanwhile'")
+    assert looked.held
+
+
+def test_sessions_that_tell_nothing_are_refused(url: str, writer: psycopg.Connection[Any]) -> None:
+    """With track_activities off nobody sees when a transaction began, not even a superuser."""
+    reader = Reader(url, CursorColumn("at"))
+    with psycopg.connect(url, autocommit=True) as late:
+        late.execute("SET track_activities TO off")
+        late.execute("BEGIN")
+        late.execute("INSERT INTO t VALUES (10)")
+        with pytest.raises(ConfigurationError, match=r"track_activities.*\n.*lag="):
+            reader.new()
+        late.execute("SET track_activities TO on")
+        assert reader.new() == [1, 2, 3]
+        assert reader.position is not None
+        assert reader.position["from"] is None  # it tells again, and not yet when it began
+        late.execute("COMMIT")
+    assert reader.new() == [1, 2, 3, 10]
 
 
 @pytest.mark.parametrize("seed", range(4))
