@@ -37,14 +37,18 @@ __all__ = [
     "Committed",
     "Destination",
     "Event",
+    "Item",
     "JsonValue",
+    "Ledger",
     "Load",
     "Mode",
     "Observer",
     "Plan",
+    "PlansItems",
     "Position",
     "Previews",
     "Receipt",
+    "Remembers",
     "Retried",
     "RunFailed",
     "RunFinished",
@@ -70,6 +74,9 @@ Position: TypeAlias = Mapping[str, JsonValue]
 It is stored by the destination in the same commit as the data, so it must stay small for ever: a watermark, a page, a
 commit number; never a set of seen keys. It must survive JSON: equal after `json.loads(json.dumps(position))`.
 """
+
+Ledger: TypeAlias = "Callable[[Sequence[str]], Mapping[str, str]]"
+"""Tells of items, by name, in which version each was loaded last; those that never were are missing in the answer."""
 
 Transform: TypeAlias = "Callable[[pa.RecordBatch], pa.RecordBatch]"
 """Anything that takes a batch of records and returns one.
@@ -114,6 +121,23 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """A part of a stream that is loaded once and whole, such as a file that somebody put into a folder.
+
+    A position cannot tell which items were loaded, since they come in any order and are changed later. The destination
+    remembers each in the commit of its rows, where it can (`Remembers`).
+    """
+
+    name: str
+    """Names it among the items of the stream, for ever: a file's key."""
+    version: str
+    """Another one whenever the content is another: a file's etag and size."""
+    column: str | None = None
+    """The column that has the item's name in each of its rows. When a commit brings an item in another version than the
+    one remembered, the rows that came with the former are deleted by it; None: they stay."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Some records of a stream, and perhaps the position that the stream has reached with them.
 
@@ -131,6 +155,8 @@ class Batch:
     alive: pa.RecordBatch | None = None
     """Primary keys of rows that exist at the source, in a plan that is `alive`: whatever else a destination holds was
     deleted there. Columns are named and typed as those of the stream."""
+    items: tuple[Item, ...] = ()
+    """Items that are complete with this batch: all their rows have been given, in it or before it, by this split."""
 
 
 @runtime_checkable
@@ -209,6 +235,17 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class PlansItems(Protocol):
+    """A source whose streams are made of items, and that plans only those that were not loaded yet."""
+
+    def plan_items(self, stream: Stream, since: Position | None, ledger: Ledger) -> AbstractContextManager[Plan]:
+        """Plan what the ledger does not have, or has in another version. Where the runner replaces, or the destination
+        remembers no items, it calls `plan`, which gives all of them.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What a load says it wrote for one split, small enough to travel between machines and to be kept in a ledger."""
@@ -228,6 +265,8 @@ class Receipt:
     """How many records of the split are kept beside the stream since they do not fit."""
     alive: int | None = None
     """How many keys of existing rows the split gave; None where it gave none, being no part of such a plan."""
+    items: tuple[Item, ...] = ()
+    """The items that are complete with the split."""
 
 
 @runtime_checkable
@@ -319,6 +358,18 @@ class Destination(Protocol):
             ConfigurationError: there is no such mode here, or it is merge and the stream has no primary key.
 
         """
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A destination that remembers items: their names and versions become visible in the commit of their rows.
+
+    A commit that replaces forgets the items of the stream, but for those that it brings.
+    """
+
+    def ledger(self, pipeline: str, stream: Stream) -> Ledger:
+        """What this pipeline has loaded into this stream, as of the last commit."""
         ...
 
 
