@@ -240,8 +240,9 @@ class PlansItems(Protocol):
     """A source whose streams are made of items, and that plans only those that were not loaded yet."""
 
     def plan_items(self, stream: Stream, since: Position | None, ledger: Ledger) -> AbstractContextManager[Plan]:
-        """Plan what the ledger does not have, or has in another version. Where the runner replaces, or the destination
-        remembers no items, it calls `plan`, which gives all of them.
+        """Plan what the ledger does not have, or has in another version.
+
+        Where the runner replaces, or the destination remembers no items, it calls `plan`, which gives all of them.
         """
         ...
 
