@@ -11,13 +11,10 @@ and, in a shell, `python -m de_classes.api.random_numbers --count 5 --seed 1`.
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -25,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from de_classes.contracts import Batch, Plan, Stream
-from de_classes.errors import ConfigurationError, DeClassesError
+from de_classes.errors import ConfigurationError
 
 from .messages import Response
 
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
 
     from .messages import Request, Transport
 
-__all__ = ["Distribution", "RandomNumbers", "main"]
+__all__ = ["Distribution", "RandomNumbers"]
 
 Distribution: TypeAlias = Literal["uniform", "normal", "exponential", "integers", "poisson"]
 
@@ -322,31 +319,7 @@ def _answered(request: Request, status: int, answer: Any, headers: Mapping[str, 
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print random numbers, one a line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m de_classes.api.random_numbers",
-        description="Print random numbers that follow from a seed, one a line.",
-    )
-    parser.add_argument("--count", type=int, default=10, help="how many (default %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="the same seed gives the same numbers (default %(default)s)"
-    )
-    parser.add_argument("--distribution", choices=get_args(Distribution), default="uniform", help="default %(default)s")
-    for name in ("low", "high", "mean", "deviation"):
-        parser.add_argument(f"--{name}", type=float, help="a parameter of the distribution")
-    asked = vars(parser.parse_args(arguments))
-    try:
-        for number in RandomNumbers(asked.pop("count"), **asked):
-            print(number)  # noqa: T201 -- what was asked for
-    except DeClassesError as error:
-        print(error, file=sys.stderr)  # noqa: T201 -- the message of a command
-        return error.exit_code
-    except BrokenPipeError:
-        # Whoever read has read enough; Python would complain once more when it flushes on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.api._doors.random_numbers")

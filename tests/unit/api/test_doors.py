@@ -21,6 +21,7 @@ MODULES = [
     "limits",
     "openapi",
     "paging",
+    "random_numbers",
     "records",
     "source",
     "transport",
@@ -154,6 +155,33 @@ class TestPaging:
             {"c": "{d}"},
         )
 
+    def test_graphql(self, capsys: Capture) -> None:
+        """A query is walked by its connection, with its variables."""
+
+        def page(number: int, *, more: bool) -> Reply:
+            told = {"hasNextPage": more, "endCursor": f"c{number}"}
+            return json_reply({"data": {"orders": {"nodes": [{"id": number}], "pageInfo": told}}})
+
+        query = "query($after: String) { orders(after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }"
+        asked = ["--paging", "graphql", "--set", f"query={query}", "--set", "connection=data.orders"]
+        asked += ["--set", 'variables={"status": "open"}', "--records-at", "data.orders.nodes"]
+        with ScriptedServer([page(1, more=True), page(2, more=False)]) as server:
+            assert paging.main([server.url, *asked]) == 0
+        assert [request.json() for request in server.asked] == [
+            {"query": query, "variables": {"status": "open"}},
+            {"query": query, "variables": {"status": "open", "after": "c1"}},
+        ]
+        assert capsys.readouterr().out.endswith("2 records on 2 pages\n")
+
+    def test_a_body_is_posted(self, capsys: Capture) -> None:
+        """With a body the pages are asked for by POST; one that is no object is refused."""
+        with ScriptedServer([json_reply({"items": [{"id": 1}], "next": None})]) as server:
+            walk = ["--paging", "cursor", "--set", "at=next", "--set", "in_body=true", "--records-at", "items"]
+            assert paging.main([server.url, *walk, "--body", '{"status": "open"}']) == 0
+        assert (server.asked[0].method, server.asked[0].json()) == ("POST", {"status": "open"})
+        assert paging.main(["http://x.example", *walk, "--body", "[1]"]) == 2
+        assert "--body: is no object of JSON" in capsys.readouterr().err
+
     def test_options_that_a_paging_lacks(self, capsys: Capture) -> None:
         """An option that is none, or that is missing, is told with those there are."""
         assert paging.main(["http://x.example", "--paging", "page", "--set", "size=3"]) == 2
@@ -189,12 +217,13 @@ class TestSource:
         assert (tmp_path / "orders.csv").read_text() == '"id","total"\n1,0.5\n2,\n3,1.5\n'
 
     def test_what_a_file_cannot_hold(self, tmp_path: Path, capsys: Capture) -> None:
-        """Nested columns are refused for CSV, and a place that cannot be written to is told."""
+        """Nested columns are refused for CSV, a place that cannot be written to is told; no position is told then."""
         for asked in (["--format", "csv"], ["--to", str(tmp_path / "no" / "such")]):
             with ScriptedServer([json_reply([{"a": {"b": 1}}])]) as server:
                 assert source.main([server.url, *asked]) in {1, 2}
         assert "nested columns a" in (told := capsys.readouterr().err)
         assert "cannot be written" in told
+        assert "position" not in told
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from de_classes.api import ApiClient, ApiSource, Incremental, NextLink, PageNumber, RandomNumbers, Resource
-from de_classes.api.random_numbers import main
+from de_classes.api._doors.random_numbers import main
 from de_classes.errors import ApiStatusError, ConfigurationError
 from de_classes.testing.contract import SourceContract
 from de_classes.utils.rate_limit import RateLimiter

@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Walk over the pages of a list: a line for each, with its records and its URL.",
         "https://api.example.com/orders --paging page --set per_page=100 --set total_pages_at=pages --records-at items",
         "https://api.example.com/events --paging cursor --set at=meta.next --records-at data --pages 3",
+        "https://api.example.com/graphql --paging graphql --set connection=data.orders --records-at data.orders.nodes"
+        " --set 'query=query($after: String) { orders(after: $after)"
+        " { nodes { id } pageInfo { hasNextPage endCursor } } }'",
     )
     add_walking(parser)
     parser.add_argument("--pages", type=int, default=None, metavar="N", help="stop after so many")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -18,9 +19,9 @@ from .walking import add_walking, resource_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from de_classes.contracts import Batch
+    from de_classes.contracts import Batch, Position
 
 __all__ = ["main"]
 
@@ -46,18 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _read(asked: argparse.Namespace) -> None:
-    resource = resource_of(asked)
+    resource, taken = resource_of(asked), _Taken()
     with client_of(asked) as client, ApiSource(client, [resource]).plan(resource.stream, _since(asked)) as plan:
-        batches = (batch for split in plan.splits for batch in split.read())
+        records = taken.records(batch for split in plan.splits for batch in split.read())
         if asked.to is None:
-            _write(_noted(batches), asked.format, sys.stdout.buffer)
+            _write(records, asked.format, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-            return
-        try:
-            with open(asked.to, "wb") as file:  # noqa: PTH123 -- one file, opened
-                _write(_noted(batches), asked.format, file)
-        except OSError as error:
-            raise DeClassesError(f"the file {asked.to!r}", f"cannot be written: {error.strerror}") from error
+        else:
+            _write_file(records, asked.format, asked.to)
+    taken.tell()
 
 
 def _since(asked: argparse.Namespace) -> Any:
@@ -67,16 +65,34 @@ def _since(asked: argparse.Namespace) -> Any:
         raise ConfigurationError("--since", f"is no JSON: {error}", "Give it as it was told.") from None
 
 
-def _noted(batches: Iterator[Batch]) -> Iterator[pa.RecordBatch]:
-    """The records; the last position and what did not fit are told at the end."""
-    rows, rejected, position = 0, 0, None
-    for batch in batches:
-        rows += batch.records.num_rows
-        rejected += 0 if batch.rejected is None else batch.rejected.num_rows
-        position = batch.position
-        yield batch.records
-    say(f"{rows} records" + (f", {rejected} that do not fit" if rejected else ""), aside=True)
-    say(f"position: {json.dumps(position)}", aside=True)
+@dataclass
+class _Taken:
+    """What was read: to be told once it is written, for who keeps a position counts on the records before it."""
+
+    rows: int = 0
+    rejected: int = 0
+    position: Position | None = None
+
+    def records(self, batches: Iterable[Batch]) -> Iterator[pa.RecordBatch]:
+        """The records, counted."""
+        for batch in batches:
+            self.rows += batch.records.num_rows
+            self.rejected += 0 if batch.rejected is None else batch.rejected.num_rows
+            self.position = batch.position
+            yield batch.records
+
+    def tell(self) -> None:
+        """Say how much it was, and where another walk goes on."""
+        say(f"{self.rows} records" + (f", {self.rejected} that do not fit" if self.rejected else ""), aside=True)
+        say(f"position: {json.dumps(self.position)}", aside=True)
+
+
+def _write_file(records: Iterator[pa.RecordBatch], kind: str, name: str) -> None:
+    try:
+        with open(name, "wb") as file:  # noqa: PTH123 -- one file, opened
+            _write(records, kind, file)
+    except OSError as error:
+        raise DeClassesError(f"the file {name!r}", f"cannot be written: {error.strerror}") from error
 
 
 def _write(batches: Iterator[pa.RecordBatch], kind: str, file: BinaryIO) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from de_classes.api.paging import (
     CursorInBody,
     CursorInHeader,
+    GraphQLConnection,
     Keyset,
     LinkHeader,
     NextLink,
@@ -36,6 +37,7 @@ _PAGINGS: dict[str, Any] = {
     "next-link": NextLink,
     "link-header": LinkHeader,
     "keyset": Keyset,
+    "graphql": GraphQLConnection,
 }
 
 
@@ -46,6 +48,7 @@ def add_walking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the paging, such as per_page=100"
     )
+    parser.add_argument("--body", metavar="JSON", help="ask by POST, with this body")
     parser.add_argument("--records-at", default="", metavar="PATH", help="dotted path to the list in an answer")
     parser.add_argument("--key", action="append", default=[], metavar="COLUMN", help="the primary key's columns")
 
@@ -63,7 +66,15 @@ def resource_of(asked: argparse.Namespace) -> Resource:
             name: _meant(value) if isinstance(value, str) else [*map(_meant, value)]
             for name, value in query_of(asked.url).items()
         },
+        body=_body(asked),
     )
+
+
+def _body(asked: argparse.Namespace) -> dict[str, Any] | None:
+    body = None if asked.body is None else value_of(asked.body)
+    if not isinstance(body, dict | None):
+        raise ConfigurationError("--body", "is no object of JSON", """Give one like '{"status": "open"}'.""")
+    return body
 
 
 def _meant(text: str) -> str:
