@@ -36,6 +36,10 @@ class Windows:
     such an API does not keep to its parameters. A time without a zone is taken to be UTC, a number as `format` says.
 
     The position is `{"until": U}`: everything before U has been given.
+
+    Raises:
+        ConfigurationError: a length that is none; all of them are told at once.
+
     """
 
     step: timedelta
@@ -45,6 +49,26 @@ class Windows:
     settled_seconds: float | None = None
     """How long after its end a window no longer changes. An interrupted run is then resumed without reading again what
     it had written of such windows. None: never."""
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise ConfigurationError("Windows", "; ".join(problems), "Give lengths of time above 0.")
+
+    def _problems(self) -> Iterator[str]:
+        step: Any = self.step
+        if not isinstance(step, timedelta):
+            yield f"step={step!r} is no timedelta: write timedelta(days=1)"
+        elif step <= timedelta(0):
+            yield f"step={step!r} is not above 0"
+        for name in ("lag_seconds", "settled_seconds"):
+            seconds: Any = getattr(self, name)
+            if seconds is None and name == "settled_seconds":
+                continue
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+                yield f"{name}={seconds!r} is no number of seconds"
+            elif not 0 <= seconds < float("inf"):
+                yield f"{name}={seconds!r} is no length of time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,11 +209,8 @@ class Incremental:
             value = getattr(given, name)
             if isinstance(value, bool) or not isinstance(value, str | int | None):
                 yield f"{name}={value!r} is no text, whole number, date or moment"
-        step: Any = getattr(given.windows, "step", None)
         if not isinstance(given.windows, Windows | None):
             yield f"windows={given.windows!r} are none: write Windows(step=timedelta(days=1))"
-        elif given.windows is not None and not isinstance(step, timedelta):
-            yield f"Windows(step={step!r}) is no timedelta"
         if isinstance(given.overlap, bool) or not isinstance(given.overlap, timedelta | int | None):
             yield f"overlap={given.overlap!r} is neither a timedelta nor a whole number"
 
@@ -235,13 +256,10 @@ class Incremental:
         return highest(value, [other]) != value
 
     def _window_problems(self) -> Iterator[str]:
-        windows = self.windows
-        if windows is None:
+        if self.windows is None:
             return
         if self.start is None or not self.end_param:
             yield "windows need start=... and end_param=..., from where and by which parameter to ask"
-        if windows.step <= timedelta(0) or windows.lag_seconds < 0 or (windows.settled_seconds or 0) < 0:
-            yield f"{windows!r}: step must be above 0, and the seconds not below"
         if isinstance(self.overlap, int):
             yield f"overlap={self.overlap!r} must be a timedelta where there are windows"
         if isinstance(self.start, int) or isinstance(self.end, int):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from de_classes.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,6 +21,10 @@ class Parent:
     The parents are read as their own stream is, from where the child's position stands, and they may be children in
     turn. With an incremental parent the children of those parents come that are new or changed, all of them and again:
     load such a child with the mode `merge`. The position is the parent's, after each page of parents.
+
+    Raises:
+        ConfigurationError: options that cannot be; all of them are told at once.
+
     """
 
     resource: str
@@ -34,21 +40,36 @@ class Parent:
     at_once: int = 4
     """For how many parents children are asked for at a time; up to eight pages of each are held in memory."""
 
-    def problems(self) -> Iterator[str]:
-        """What cannot be."""
+    def __post_init__(self) -> None:
+        problems = list(self._of_other_kinds()) or list(self._problems())
+        if problems:
+            raise ConfigurationError("Parent", "; ".join(problems), "Write Parent('orders', {'order_id': 'id'}).")
+
+    def _of_other_kinds(self) -> Iterator[str]:
         given: Any = self
-        if not isinstance(given.fields, Mapping) or not isinstance(given.include, Mapping):
-            yield "Parent(fields=..., include=...) are mappings: {'order_id': 'id'}"
-            return
+        if not isinstance(given.resource, str):
+            yield f"resource={given.resource!r} is no name of a resource of the same source"
+        for name in ("fields", "include"):
+            paths = getattr(given, name)
+            if not isinstance(paths, Mapping) or not all(
+                isinstance(text, str) for pair in paths.items() for text in pair
+            ):
+                yield f"{name}={paths!r} is no mapping of names to dotted paths"
+        if isinstance(given.at_once, bool) or not isinstance(given.at_once, int):
+            yield f"at_once={given.at_once!r} is no whole number"
+
+    def _problems(self) -> Iterator[str]:
+        if not self.resource:
+            yield "resource='' names no resource"
         if not self.fields:
-            yield "Parent(fields=...) is empty, so that all parents would have the same children"
+            yield "fields={} is empty, so that all parents would have the same children"
         yield from (
-            f"Parent(include=...) has {name!r}, with a dot or empty" for name in self.include if "." in name or not name
+            f"include=... has {name!r}, with a dot or empty" for name in self.include if "." in name or not name
         )
         if self.missing not in {"fail", "skip"}:
-            yield f"Parent(missing={self.missing!r}) is neither 'fail' nor 'skip'"
+            yield f"missing={self.missing!r} is neither 'fail' nor 'skip'"
         if self.at_once < 1:
-            yield f"Parent(at_once={self.at_once}) (must be 1 or more)"
+            yield f"at_once={self.at_once} is below 1"
 
 
 if __name__ == "__main__":

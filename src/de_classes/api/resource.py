@@ -172,7 +172,6 @@ class Resource:
         """What cannot be of a child."""
         if self.parent is None:
             return
-        yield from self.parent.problems()
         if self.incremental is not None:
             yield "it has a parent, which it follows, and incremental=... of its own"
         if self.schema is not None:

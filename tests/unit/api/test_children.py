@@ -279,9 +279,6 @@ def test_a_child_walk_pickles() -> None:
         ({"path": "/a/{"}, "brace"),
         ({"path": "/a", "params": {"q": "{x}"}}, "nothing fills"),
         ({"path": "/a/{x}", "path_params": {"x": 1}, "parent": Parent("b", {"x": "id"})}, "and from the parent"),
-        ({"path": "/a", "parent": Parent("b", {})}, "is empty"),
-        ({"path": "/a/{x}", "parent": Parent("b", {"x": "id"}, at_once=0)}, "at_once=0"),
-        ({"path": "/a/{x}", "parent": Parent("b", {"x": "id"}, include={"a.b": "id"})}, "'a.b'"),
         ({"path": "/a/{x}", "parent": Parent("b", {"x": "id"}), "incremental": Incremental()}, "of its own"),
         ({"path": "/a/{x}", "parent": Parent("b", {"x": "i"}, {"y": "i"}), "schema": LINES}, "'y', which is no column"),
     ],
@@ -290,6 +287,28 @@ def test_templates_and_parents_that_cannot_be(options: dict[str, Any], told: str
     """Names that nothing fills or nothing uses, and what contradicts itself, are told at construction."""
     with pytest.raises(ConfigurationError, match=told):
         Resource("a", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"fields": {}}, "is empty"),
+        ({"at_once": 0}, "at_once=0 is below 1"),
+        ({"at_once": "4"}, "at_once='4' is no whole number"),
+        ({"include": {"a.b": "id"}}, "'a.b'"),
+        ({"include": ["id"]}, r"include=\['id'\] is no mapping"),
+        ({"fields": ["id"]}, r"fields=\['id'\] is no mapping"),
+        ({"fields": {"id": 7}}, r"fields={'id': 7} is no mapping"),
+        ({"missing": "ignore"}, "neither 'fail' nor 'skip'"),
+        ({"resource": Resource("b", "/b")}, "is no name of a resource"),
+        ({"resource": ""}, "names no resource"),
+    ],
+)
+def test_parents_that_cannot_be(options: dict[str, Any], told: str) -> None:
+    """A parent alone, before any resource has it, tells what it cannot be and how one is written."""
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        Parent(**{"resource": "b", "fields": {"x": "id"}, **options})
+    assert "Parent('orders', {'order_id': 'id'})" in str(caught.value)
 
 
 def test_templates_are_filled_from_static_values() -> None:

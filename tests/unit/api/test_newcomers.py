@@ -182,7 +182,7 @@ def test_a_start_of_another_kind_says_what_to_correct() -> None:
         (lambda: Incremental(overlap="1h"), "overlap='1h'"),
         (lambda: Resource("o", "/o", incremental="at"), "write Incremental"),
         (lambda: Resource("o", "/o", parent="orders"), "write Parent"),
-        (lambda: Resource("o", "/{id}", parent=Parent("p", ["id"])), "are mappings"),  # type: ignore[arg-type]
+        (lambda: Resource("o", "/{id}", parent=Parent("p", ["id"])), "no mapping"),  # type: ignore[arg-type]
         (lambda: Resource("o", "/o", types={"v": float}), "no type of Arrow"),
         (lambda: ApiClient("http://api.example", timeout_seconds="30"), "no number of seconds"),  # type: ignore[arg-type]
         (lambda: ApiClient("http://api.example", headers=["A: b"]), "not a mapping"),  # type: ignore[arg-type]

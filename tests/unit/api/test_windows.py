@@ -249,8 +249,6 @@ def test_records_without_a_moment_are_refused(at: Any) -> None:
         ({"start": None}, "need start"),
         ({"end_param": None}, "end_param"),
         ({"start": 5}, "of time"),
-        ({"windows": Windows(step=timedelta(0))}, "step"),
-        ({"windows": Windows(step=DAY, lag_seconds=-1)}, "lag_seconds"),
         ({"overlap": 5}, "timedelta"),
     ],
 )
@@ -258,6 +256,28 @@ def test_windows_that_cannot_be(options: dict[str, Any], told: str) -> None:
     """What windows lack is told where they are constructed."""
     with pytest.raises(ConfigurationError, match=told):
         _incremental(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"step": 7}, r"step=7 is no timedelta: write timedelta\(days=1\)"),
+        ({"step": timedelta(0)}, "not above 0"),
+        ({"lag_seconds": -1}, "lag_seconds=-1"),
+        (
+            {"lag_seconds": timedelta(hours=1)},
+            r"lag_seconds=datetime.timedelta\(seconds=3600\) is no number of seconds",
+        ),
+        ({"lag_seconds": float("nan")}, "lag_seconds=nan is no length"),
+        ({"settled_seconds": DAY}, "settled_seconds=.* is no number of seconds"),
+        ({"settled_seconds": True}, "settled_seconds=True"),
+        ({"step": 7, "lag_seconds": "3"}, "step=7(.*)lag_seconds='3'"),
+    ],
+)
+def test_lengths_of_windows_that_cannot_be(options: dict[str, Any], told: str) -> None:
+    """Windows alone tell which of their lengths is none, be it a number for a time or a time for a number."""
+    with pytest.raises(ConfigurationError, match=told):
+        Windows(**{"step": DAY, **options})
 
 
 def test_windows_need_a_schema_and_a_bound_number() -> None:
