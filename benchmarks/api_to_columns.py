@@ -32,7 +32,7 @@ import msgspec
 from _pages import RECORDS, Server, page_text
 
 from de_classes.api import ApiClient, ApiSource, PageNumber, Resource
-from de_classes.api.records import infer_schema
+from de_classes.formats.records import infer_schema
 from de_classes.pipelines import Pipeline
 from de_classes.storage.objects import DatasetDestination, LocalStore
 

@@ -21,7 +21,7 @@ PACKAGE = "de_classes"
 LAYERS = [
     {"contracts", "errors"},
     {"utils"},
-    {"configs"},
+    {"configs", "formats"},
     {"api", "storage", "transforms"},
     {"pipelines"},
     {"cli", "testing"},

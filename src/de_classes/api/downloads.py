@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Protocol
 from de_classes.configs.secrets import Secret
 from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
+from de_classes.formats.csv_files import Csv
+from de_classes.formats.ndjson_files import Ndjson
 from de_classes.utils.retry import RetryPolicy
 
-from ._files.csv_files import Csv
-from ._files.fetching import RemoteFile, unpacked_file
-from ._files.ndjson_files import Ndjson
+from ._fetching import RemoteFile, unpacked_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Position
 
-    from ._files.fetching import Compression
+    from ._fetching import Compression
     from .client import ApiClient
     from .messages import Param
 

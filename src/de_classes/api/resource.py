@@ -9,22 +9,23 @@ import pyarrow as pa
 
 from de_classes.contracts import Stream
 from de_classes.errors import ConfigurationError
+from de_classes.formats.records import RecordConverter
+from de_classes.formats.shaping import Shaping
 
 from ._walking.templates import names_in, path_of, text_of, texts_in
 from .incremental import Incremental
 from .messages import check_params
 from .paging import KnowsAhead, SinglePage, check_selectors, warn_if_pages_shift
 from .parent import Parent
-from .records import RecordConverter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from de_classes.formats.shaping import ExtraFields, Misfits
     from de_classes.utils.schemas import SchemaChanges
 
     from .messages import Param
     from .paging import Paging
-    from .records import ExtraFields, Misfits
 
 __all__ = ["Resource"]
 
@@ -36,7 +37,7 @@ class Resource:
     Without a `schema` the columns are inferred (bool, whole numbers as int64 or decimals of 38 digits, double, text,
     struct, list), kept with the position, and grow with what later pages hold where nothing is lost, so that the order
     of the pages does not matter. Declare them for anything that is to
-    last; see `de_classes.api.records` for what each declared type takes.
+    last; see `de_classes.formats.records` for what each declared type takes.
     """
 
     name: str
@@ -191,6 +192,20 @@ class Resource:
     def stream(self) -> Stream:
         """The stream that it gives."""
         return Stream(self.name, self.primary_key, self.schema)
+
+    @property
+    def shaping(self) -> Shaping:
+        """How its records become rows."""
+        return Shaping(
+            self.name,
+            self.schema,
+            self.types,
+            timestamps=self.timestamps,
+            primary_key=self.primary_key,
+            extra_fields=self.extra_fields,
+            misfits=self.misfits,
+            schema_changes=self.schema_changes,
+        )
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -16,9 +16,9 @@ import httpx2
 
 from de_classes.configs.secrets import Secret
 from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
+from de_classes.formats.packing import ACCEPTED, bounded, unpacked
 
 from ._deadlines import Deadlines
-from ._unpacking import ACCEPTED, bounded, unpacked
 from .messages import Response, Streamed, origin
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from de_classes.api import (
     Resource,
     TokenLogin,
 )
-from de_classes.api._decoding.pages import taken_apart
 from de_classes.api.paging.dotted import _compiled, dig, listed
 from de_classes.errors import ConfigurationError, InvalidAnswer, MissingExtra
+from de_classes.formats.json_columns.pages import taken_apart
 from de_classes.testing.http import ScriptedServer, json_reply
 
 ANSWER = {

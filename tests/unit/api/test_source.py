@@ -325,7 +325,7 @@ def test_later_pages_must_fit_the_inferred_columns() -> None:
     answers = [{"items": [{"id": 1, "at": 1}], "next": "?c=1"}, {"items": [{"id": "x", "at": 2}]}]
     with pytest.raises(SchemaMismatch) as caught:
         _read(_source(_answers(*answers), schema=None))
-    assert "Resource(schema=...)" in str(caught.value)
+    assert "all columns with schema=..." in str(caught.value)
 
 
 def test_inferred_columns_hold_for_every_run() -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from de_classes.api._decoding.columns import schema_of, told
 from de_classes.api.paging import dig
-from de_classes.api.records import infer_shape
 from de_classes.errors import InvalidAnswer
+from de_classes.formats.json_columns.columns import schema_of, told
+from de_classes.formats.records import infer_shape
 
 from .door import door, read_bytes, run, say
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from de_classes.api._decoding.pages import taken_apart
 from de_classes.api.paging import ChecksAnswers, KnowsAhead, Page, is_jsonpath, listed, placed
 from de_classes.configs.secrets import Secret
 from de_classes.errors import InvalidAnswer
+from de_classes.formats.json_columns.pages import taken_apart
 
 from .ahead import Ahead
 from .templates import filled_in, path_of

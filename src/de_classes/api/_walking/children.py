@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from de_classes.api._decoding.converting import Converter
-from de_classes.api._decoding.pages import Records
 from de_classes.contracts import Batch
 from de_classes.errors import ApiStatusError, InvalidAnswer
+from de_classes.formats.json_columns.converting import Converter
+from de_classes.formats.json_columns.pages import Records
 from de_classes.utils.faults import reach
 
 from .ahead import Ahead
 from .asking import Asking, Question, asking_since
-from .fields import NO_RECORDS, highest_on, values_of
+from .fields import highest_on, values_of
 from .included import included
 from .marks import with_watermark
 
@@ -70,7 +70,7 @@ class ChildWalk:
 
         """
         first, *others = self.line
-        place, converter = self.place, Converter(self.line[-1], self.place.columns)
+        place, converter = self.place, Converter(self.line[-1].shaping, self.place.columns)
         with asking_since(self.client, first, place.watermark).opened() as asking, ExitStack() as opened:
             generations = [self._generation(other, opened) for other in others]
             while place.page is not None:
@@ -95,7 +95,7 @@ class ChildWalk:
                 if following is None and "page" not in position:
                     return
                 place = replace(place, page=following)
-        yield Batch(converter.batch(NO_RECORDS)[0], {"parent": place.position(first, None)})
+        yield Batch(converter.nothing(), {"parent": place.position(first, None)})
 
     def _generation(self, resource: Resource, opened: ExitStack) -> _Generation:
         parent = resource.parent
@@ -219,7 +219,8 @@ def _converted(pages: Sequence[Page], converter: Converter) -> Iterator[tuple[pa
     if batch is not None:
         yield batch, None
     else:
-        yield from map(converter.batch, pages)
+        for page in pages:
+            yield converter.batch(page.records, page.url)
 
 
 class _Joining:
@@ -245,7 +246,7 @@ class _Joining:
     def rest(self, position: Position, converter: Converter) -> Batch:
         """What has been taken and not given, if only the columns that are known."""
         if not self._records:
-            self._records.append(converter.batch(NO_RECORDS)[0])
+            self._records.append(converter.nothing())
         return self._taken(position)
 
     def _taken(self, position: Position | None) -> Batch:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from de_classes.api._decoding.pages import Records
-from de_classes.api.paging import Page, dig
+from de_classes.api.paging import dig
 from de_classes.api.watermark import highest, not_above
 from de_classes.errors import InvalidAnswer
+from de_classes.formats.json_columns.pages import Records
 
 if TYPE_CHECKING:
+    from de_classes.api.paging import Page
     from de_classes.api.resource import Resource
     from de_classes.api.watermark import Watermark
 
-__all__ = ["NO_RECORDS", "highest_on", "value_at", "values_of"]
-
-NO_RECORDS = Page("", None, ())
-"""A page that shows nothing; converted, it has the columns that are known."""
+__all__ = ["highest_on", "value_at", "values_of"]
 
 
 def values_of(page: Page, path: str, wanted: str, remedy: str) -> list[Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from de_classes.api._decoding.pages import Records
 from de_classes.errors import InvalidAnswer
+from de_classes.formats.json_columns.pages import Records
 
 if TYPE_CHECKING:
     from de_classes.api.paging import Page

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from de_classes.api._decoding.pages import Records
-from de_classes.api._decoding.unfit import Unfit
 from de_classes.api.watermark import highest
 from de_classes.errors import InvalidAnswer
+from de_classes.formats.json_columns.pages import Records
+from de_classes.formats.json_columns.unfit import Unfit
 
 from .fields import value_at
 

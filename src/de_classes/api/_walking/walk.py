@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from de_classes.api._decoding.converting import Converter
 from de_classes.contracts import Batch
+from de_classes.formats.json_columns.converting import Converter
 from de_classes.utils.faults import reach
 
 from .ahead import Ahead
 from .asking import asking_since
-from .fields import NO_RECORDS, highest_on
+from .fields import highest_on
 from .marks import with_watermark
 from .unfollowed import warn_if_unfollowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from de_classes.api._decoding.unfit import Unfit
     from de_classes.api.messages import Api
     from de_classes.api.paging import Page, PageState
     from de_classes.api.resource import Resource
     from de_classes.api.watermark import Watermark
+    from de_classes.formats.json_columns.unfit import Unfit
 
     from .asking import Asking
     from .place import Place
@@ -48,7 +48,7 @@ class Walk:
             ValueNotHeld: a record has a value that its declared column cannot hold.
 
         """
-        place, converter = self.place, Converter(self.resource, self.place.columns)
+        place, converter = self.place, Converter(self.resource.shaping, self.place.columns)
         with asking_since(self.client, self.resource, place.watermark).opened() as asking, Ahead(1, "page") as ahead:
             if place.page is not None:
                 coming = ahead.submit(self._turn, asking, place.page, place.high)
@@ -58,7 +58,7 @@ class Walk:
                     # Asked for while this page is converted; if the walk is left meanwhile, for nothing.
                     coming = ahead.submit(self._turn, asking, turn.following, turn.high)
                 reach("api.page.read")
-                records, rejected = converter.batch(turn.page, turn.unfit)
+                records, rejected = converter.batch(turn.page.records, turn.page.url, turn.unfit)
                 place = replace(place, high=turn.high, columns=converter.told)
                 position = place.position(self.resource, turn.following, given=bool(turn.page.records))
                 place = replace(place, page=turn.following)
@@ -66,7 +66,7 @@ class Walk:
                 yield Batch(records, position, rejected)
                 if place.page is None and "page" not in position:
                     return
-        yield Batch(converter.batch(NO_RECORDS)[0], place.position(self.resource, None))
+        yield Batch(converter.nothing(), place.position(self.resource, None))
 
     def _turn(self, asking: Asking, at: PageState, high: Watermark) -> _Turn:
         """Get a page, and find out what it says besides its records."""

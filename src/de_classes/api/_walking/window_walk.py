@@ -6,11 +6,11 @@ import uuid
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from de_classes.api._decoding.converting import Converter
-from de_classes.api._decoding.pages import Records
-from de_classes.api._decoding.unfit import Unfit
 from de_classes.contracts import Batch
 from de_classes.errors import ConfigurationError, InvalidAnswer
+from de_classes.formats.json_columns.converting import Converter
+from de_classes.formats.json_columns.pages import Records
+from de_classes.formats.json_columns.unfit import Unfit
 from de_classes.utils.faults import reach
 from de_classes.utils.fingerprint import fingerprint
 
@@ -55,7 +55,7 @@ class WindowWalk:
             ValueNotHeld: a record has a value that its column cannot hold.
 
         """
-        paging, converter = self.resource.paging, Converter(self.resource)
+        paging, converter = self.resource.paging, Converter(self.resource.shaping)
         question = Question.of(self.resource, {}, self.window.asked(self.incremental))
         with Asking(self.client, self.resource, question).opened() as asking:
             state = paging.start()
@@ -64,7 +64,7 @@ class WindowWalk:
                 following = paging.after(state, page)
                 reach("api.page.read")
                 own, unfit = self._own(page)
-                records, rejected = converter.batch(page, unfit, own)
+                records, rejected = converter.batch(page.records, page.url, unfit, own)
                 del page
                 yield Batch(records, None, rejected)
                 if following is None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from de_classes.api._decoding.pages import Records
 from de_classes.errors import ConfigurationError, InvalidAnswer
+from de_classes.formats.json_columns.pages import Records
 
 from .dotted import dig
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api._decoding.arrow_json import ArrowJson
-from de_classes.api._decoding.pages import Records
-from de_classes.api.records import RecordConverter
+from de_classes.formats.json_columns.arrow_json import ArrowJson
+from de_classes.formats.json_columns.pages import Records
+from de_classes.formats.records import RecordConverter
 from de_classes.utils.schemas import within_floats
 
 EXACT = msgspec.json.Decoder(float_hook=Decimal)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api.records import RecordConverter, infer_schema
 from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
+from de_classes.formats.records import RecordConverter, infer_schema
 
 WHERE = "http://api.example/x"
 DECODER = msgspec.json.Decoder(float_hook=Decimal)

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urljoin
 
-from de_classes.api._unpacking import unpacked
 from de_classes.errors import ApiStatusError, ApiUnreachable, InvalidAnswer
+from de_classes.formats.packing import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ A scalar is a word, an object is the mapping of its fields, and a list is a list
     {"id": "int", "at": "declared", "customer": {"name": "string"}, "lines": [{"sku": "string", "price": "double"}]}
 
 `int` is for whole numbers within 2 ** 53 (marked so, see `de_classes.utils.schemas`), which may still become floats;
-`declared` is for a type that the resource says. The other words of shapes are those of `inference`.
+`declared` is for a type that somebody said. The other words of shapes are those of `inference`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api._decoding.digits import floats_hold
+from de_classes.formats.json_columns.digits import floats_hold
 
 NUMBERS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api._decoding.pages import Records, taken_apart
 from de_classes.api.paging import dig
 from de_classes.api.paging._states import digest_of_records
 from de_classes.errors import InvalidAnswer
+from de_classes.formats.json_columns.pages import Records, taken_apart
 
 EXACT = msgspec.json.Decoder(float_hook=Decimal)
 JSON = st.recursive(

@@ -14,10 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from de_classes.api import Resource
-from de_classes.api._decoding.converting import Converter
-from de_classes.api._decoding.pages import Records
-from de_classes.api.paging import Page
 from de_classes.errors import DeClassesError, SchemaMismatch
+from de_classes.formats.json_columns.converting import Converter
+from de_classes.formats.json_columns.pages import Records
 from de_classes.utils.schemas import fitted, united
 
 EXACT = msgspec.json.Decoder(float_hook=Decimal)
@@ -33,6 +32,7 @@ KINDS: list[list[str]] = [
     ["[]"],
 ]
 ODD = ["0.1234567890123456789", str(10**38), "1e400", '"text"', "9007199254740993.0", "[1]", "[[]]", '{"a": 1}', "null"]
+PAGE = "http://api.example/page"
 NAMES = ["a", "b", "ü", 'q"', "x.y"]
 
 
@@ -76,13 +76,13 @@ def _pages(draw: st.DrawFn, pages: int = 3, odd: tuple[int, ...] = (0, 0, 40, 8)
     return texts
 
 
-def _page(texts: list[str]) -> Page:
-    return Page("http://api.example/page", None, Records([msgspec.Raw(text.encode()) for text in texts]))
+def _records(texts: list[str]) -> Records:
+    return Records([msgspec.Raw(text.encode()) for text in texts])
 
 
 def _read(resource: Resource, pages: list[list[str]]) -> list[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
-    converter = Converter(resource)
-    return [converter.batch(_page(texts)) for texts in pages]
+    converter = Converter(resource.shaping)
+    return [converter.batch(_records(texts), PAGE) for texts in pages]
 
 
 def _table(batches: list[pa.RecordBatch]) -> Any:
@@ -167,15 +167,15 @@ def test_a_walk_goes_on_from_any_page(pages: list[list[str]], evolves: bool, tim
     resource = Resource(
         "t", "/t", misfits="quarantine", schema_changes="evolve" if evolves else "freeze", timestamps=timestamps
     )
-    converter, wanted = Converter(resource), []
+    converter, wanted = Converter(resource.shaping), []
     columns: list[Any] = [None]
     for texts in pages:
-        wanted.append(converter.batch(_page(texts)))
+        wanted.append(converter.batch(_records(texts), PAGE))
         columns.append(converter.told)
     for cut, told in enumerate(columns):
-        again = Converter(resource, json.loads(json.dumps(told)))
+        again = Converter(resource.shaping, json.loads(json.dumps(told)))
         for texts, (batch, rejected) in zip(pages[cut:], wanted[cut:], strict=True):
-            other, others = again.batch(_page(texts))
+            other, others = again.batch(_records(texts), PAGE)
             assert other.schema.equals(batch.schema, check_metadata=True)
             assert (other, others) == (batch, rejected)
 

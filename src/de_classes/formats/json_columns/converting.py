@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pyarrow as pa
 
-from de_classes.api.records import RecordConverter
 from de_classes.errors import InvalidAnswer, SchemaMismatch
+from de_classes.formats.records import RecordConverter
 from de_classes.utils.quarantine import REJECTED
 
 from .arrow_json import ArrowJson
@@ -22,9 +22,8 @@ from .unfit import Unfit, json_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from de_classes.api.paging import Page
-    from de_classes.api.resource import Resource
     from de_classes.contracts import JsonValue
+    from de_classes.formats.shaping import Shaping
 
     from .inference import Path, Shape
 
@@ -41,7 +40,7 @@ class Converter:
     converted at once, by Arrow's parser where that is exact.
 
     Args:
-        resource: what is read.
+        shaping: what the columns are to be.
         columns: what the position has kept; None before any.
 
     Raises:
@@ -49,19 +48,18 @@ class Converter:
 
     """
 
-    def __init__(self, resource: Resource, columns: Mapping[str, JsonValue] | None = None) -> None:
-        self.resource = resource
-        self._evolves = (resource.schema_changes or _usual(resource)) == "evolve"
-        self._infers = resource.schema is None or self._evolves
-        ignores = resource.extra_fields == "ignore"
-        self._inference = Inference(_declared(resource), timestamps=resource.timestamps, ignore_extra=ignores)
+    def __init__(self, shaping: Shaping, columns: Mapping[str, JsonValue] | None = None) -> None:
+        self.shaping = shaping
+        self._evolves, self._infers = shaping.evolves, shaping.infers
+        ignores = shaping.extra_fields == "ignore"
+        self._inference = Inference(_declared(shaping), timestamps=shaping.timestamps, ignore_extra=ignores)
         self._shape = self._known(columns)
         self._refuse_without_key()
         self._exact = self._exact_for(self._shape)
         self._fast = self._fast_now()
 
     def _known(self, columns: Mapping[str, JsonValue] | None) -> Shape:
-        schema = self.resource.schema
+        schema = self.shaping.schema
         beside = columns if self._infers else None
         if schema is None and beside is None:
             return "null"
@@ -75,12 +73,17 @@ class Converter:
         return cast("Mapping[str, JsonValue]", told(self._shape)) if self._infers and self._shape != "null" else None
 
     def batch(
-        self, page: Page, unfit: Mapping[int, Unfit] | None = None, own: Sequence[int] | None = None
+        self,
+        records: Sequence[Any],
+        where: str,
+        unfit: Mapping[int, Unfit] | None = None,
+        own: Sequence[int] | None = None,
     ) -> tuple[pa.RecordBatch, Any]:
         """The records that fit, and those that were rejected (None if none were); there are no columns before any fits.
 
         Args:
-            page: the page.
+            records: those of a page, or of some lines of a file.
+            where: names it, in errors and in quarantine.
             unfit: what is already known not to fit, by number in the page.
             own: the numbers of the records that are wanted; None for all.
 
@@ -89,22 +92,26 @@ class Converter:
             ValueNotHeld: it has a value that its declared column cannot hold, likewise.
 
         """
-        if isinstance(page.records, Records) and not unfit:
-            batch = self.quickly(page.records if own is None else page.records.chosen(own))
+        if isinstance(records, Records) and not unfit:
+            batch = self.quickly(records if own is None else records.chosen(own))
             if batch is not None:
                 return batch, None
-        taking = _Taking(self, page, self._shape)
-        taking.take(taking.readable(range(len(page.records)) if own is None else own, unfit or {}))
+        taking = _Taking(self, records, where, self._shape)
+        taking.take(taking.readable(range(len(records)) if own is None else own, unfit or {}))
         if taking.fitting:
             self._follow(taking.shape)
         return self._gathered(taking), taking.rejected_batch()
+
+    def nothing(self) -> pa.RecordBatch:
+        """A batch of no rows, of the columns that are known."""
+        return self.batch((), "")[0]
 
     def quickly(self, records: Records) -> pa.RecordBatch | None:
         """The records of one page or of several, where all of them fit the columns that are known, for certain."""
         batch = self._fast.read(records)
         if batch is not None and self._lacks_key(batch):
             return None
-        if batch is None or self.resource.schema is not None or not all(column.null_count for column in batch.columns):
+        if batch is None or self.shaping.schema is not None or not all(column.null_count for column in batch.columns):
             return batch
         return None if records.have_empty else batch
 
@@ -125,14 +132,14 @@ class Converter:
     def _refuse_without_key(self) -> None:
         """See that every record has what the primary key names, as soon as it is known what they have."""
         there = self._shape if isinstance(self._shape, Mapping) else None
-        missing = [key for key in self.resource.primary_key if there is not None and key not in there]
+        missing = [key for key in self.shaping.primary_key if there is not None and key not in there]
         if missing:
             raise SchemaMismatch(
-                f"resource {self.resource.name!r}",
+                repr(self.shaping.table),
                 f"the records have no {', '.join(map(repr, missing))}, which is in its primary key;"
                 f" they have {', '.join(map(repr, there or ()))}",
                 "Correct primary_key=...",
-                table=self.resource.name,
+                table=self.shaping.table,
                 column=missing[0],
             )
 
@@ -146,7 +153,7 @@ class Converter:
         wrong = set(map(type, records)) - {dict}
         if wrong:
             raise Unfit("", f"a record is {json_names(wrong)}, not an object", SchemaMismatch)
-        if self.resource.schema is None and not all(records):
+        if self.shaping.schema is None and not all(records):
             raise Unfit("", "a record has no fields, and no columns are declared that it could have", SchemaMismatch)
         if self._infers:
             shape = self._inference.widened(shape, records, "null" if self._evolves else self._shape)
@@ -161,19 +168,19 @@ class Converter:
 
         Where misfits fail, it is for the destination to say whether it minds.
         """
-        resource = self.resource
-        if resource.misfits == "fail":
+        shaping = self.shaping
+        if shaping.misfits == "fail":
             return None
         names = set(batch.schema.names)
-        return next((key for key in resource.primary_key if key in names and batch.column(key).null_count), None)
+        return next((key for key in shaping.primary_key if key in names and batch.column(key).null_count), None)
 
     def _exact_for(self, shape: Shape) -> RecordConverter:
-        schema = schema_of(shape) if self._infers else self.resource.schema
-        return RecordConverter(self.resource.name, cast("pa.Schema", schema), self.resource.extra_fields)
+        schema = schema_of(shape) if self._infers else self.shaping.schema
+        return RecordConverter(self.shaping.table, cast("pa.Schema", schema), self.shaping.extra_fields)
 
     def _fast_now(self) -> ArrowJson:
         return ArrowJson(
-            self._exact.schema, ignore_extra=self.resource.extra_fields == "ignore", as_written=self._infers
+            self._exact.schema, ignore_extra=self.shaping.extra_fields == "ignore", as_written=self._infers
         )
 
 
@@ -182,7 +189,8 @@ class _Taking:
     """One page whose records are looked at: which of them fit, and in which shape."""
 
     converter: Converter
-    page: Page
+    records: Sequence[Any]
+    where: str
     shape: Shape
     fitting: list[Any] = field(default_factory=list)
     batches: list[pa.RecordBatch] = field(default_factory=list)
@@ -190,14 +198,14 @@ class _Taking:
 
     def readable(self, rows: Sequence[int], unfit: Mapping[int, Unfit]) -> list[tuple[int, Any]]:
         """The records of these numbers, without those that cannot be read or are known not to fit."""
-        if self.converter.resource.misfits == "fail" and not unfit:
-            return [(row, self.page.records[row]) for row in rows]
+        if self.converter.shaping.misfits == "fail" and not unfit:
+            return [(row, self.records[row]) for row in rows]
         records = []
         for row in rows:
             try:
-                record = self.page.records[row]
+                record = self.records[row]
             except InvalidAnswer as error:
-                if self.converter.resource.misfits == "fail":
+                if self.converter.shaping.misfits == "fail":
                     raise
                 self._reject(row, Unfit("", error.fact))
                 continue
@@ -229,21 +237,21 @@ class _Taking:
             self.batches.append(batch)
 
     def _reject(self, row: int, unfit: Unfit) -> None:
-        resource = self.converter.resource
-        if resource.misfits == "fail":
-            raise unfit.error(resource.name, row, self.page.url, _remedy(resource, unfit)) from None
+        shaping = self.converter.shaping
+        if shaping.misfits == "fail":
+            raise unfit.error(shaping.table, row, self.where, _remedy(shaping, unfit)) from None
         self.rejected.append(
             {
                 "record": self._text(row),
                 "reason": unfit.fact,
                 "path": unfit.path or None,
-                "place": self.page.url,
+                "place": self.where,
                 "row": row,
             }
         )
 
     def _text(self, row: int) -> str:
-        records = self.page.records
+        records = self.records
         return records.text(row) if isinstance(records, Records) else _JSON.encode(records[row]).decode()
 
     def rejected_batch(self) -> pa.RecordBatch | None:
@@ -252,22 +260,18 @@ class _Taking:
         return pa.RecordBatch.from_pylist(rows, schema=REJECTED) if rows else None
 
 
-def _usual(resource: Resource) -> str:
-    return "evolve" if resource.schema is None else "freeze"
-
-
-def _declared(resource: Resource) -> Mapping[Path, pa.Field[Any]]:
-    if resource.schema is not None:
-        return {(column.name,): column for column in resource.schema}
-    paths = [(tuple(path.split(".")), kind) for path, kind in resource.types.items()]
+def _declared(shaping: Shaping) -> Mapping[Path, pa.Field[Any]]:
+    if shaping.schema is not None:
+        return {(column.name,): column for column in shaping.schema}
+    paths = [(tuple(path.split(".")), kind) for path, kind in shaping.types.items()]
     return {path: pa.field(path[-1], kind) for path, kind in paths}
 
 
-def _remedy(resource: Resource, unfit: Unfit) -> str:
+def _remedy(shaping: Shaping, unfit: Unfit) -> str:
     aside = 'set such records aside: misfits="quarantine".'
-    if resource.schema is None:
-        column = f"the column with Resource(types={{{unfit.path!r}: ...}}), or " if unfit.path else ""
-        return f"Declare {column}all columns with Resource(schema=...), or {aside}"
+    if shaping.schema is None:
+        column = f"the column with types={{{unfit.path!r}: ...}}, or " if unfit.path else ""
+        return f"Declare {column}all columns with schema=..., or {aside}"
     if unfit.kind is SchemaMismatch:
         return f'Declare the field in the schema, leave such fields out: extra_fields="ignore", or {aside}'
     return f"Declare a type that holds such values, or {aside}"

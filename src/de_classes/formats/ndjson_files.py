@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from de_classes.api._decoding.arrow_json import ArrowJson
-from de_classes.api._decoding.converting import Converter
-from de_classes.api._decoding.pages import Records
-from de_classes.api.paging import Page
-from de_classes.api.records import RecordConverter
-from de_classes.api.resource import Resource
 from de_classes.errors import ConfigurationError, InvalidAnswer
+
+from .json_columns.arrow_json import ArrowJson
+from .json_columns.converting import Converter
+from .json_columns.pages import Records
+from .records import RecordConverter
+from .shaping import Shaping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
 
-    from de_classes.api.records import ExtraFields
+    from .shaping import ExtraFields
 
 __all__ = ["Ndjson"]
 
@@ -94,10 +94,10 @@ class _Inferred:
     """Lines to batches of the columns that the first of them show."""
 
     def __init__(self, table: str) -> None:
-        self._converter = Converter(Resource(table, table, schema_changes="freeze"))
+        self._converter = Converter(Shaping(table, schema_changes="freeze"))
 
     def batch(self, records: Records, where: str) -> pa.RecordBatch:
-        return self._converter.batch(Page(where, None, records))[0]
+        return self._converter.batch(records, where)[0]
 
 
 def _blocks(pieces: Iterator[bytes], size: int, most: int, where: str) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from .texts import check_types, typed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from de_classes.api.records import ExtraFields
+    from .shaping import ExtraFields
 
 __all__ = ["Csv"]
 

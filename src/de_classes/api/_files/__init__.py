@@ -1,1 +1,0 @@
-"""Files behind URLs: fetching them, and decoding them while they arrive."""
