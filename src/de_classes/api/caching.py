@@ -5,7 +5,7 @@
 and, in a shell, `python -m de_classes.api.caching https://api.example.com/countries --file countries.db`.
 
 The rules are hishel's, by its states that know no HTTP library; storing and asking are done here. What hishel leaves to
-its user, or does not see, is said in `HttpCache` and done in `_Dated`.
+its user, or does not see, is said in `HttpCache` and done in `_dated.Dated`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ import uuid
 import weakref
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from email.utils import formatdate, parsedate_to_datetime
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from de_classes.configs.secrets import Secret
 from de_classes.errors import ConfigurationError, MissingExtra
 
+from ._dated import Dated
 from .messages import Response, Streamed
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _OWN_CONDITIONS = frozenset(
     {"range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"}
 )
-_NOT_KEPT = re.compile(r"set-cookie|content-encoding|content-length|transfer-encoding|retry-after|.*rate-?limit.*")
-"""Headers of one answer only: cookies, bytes on the wire, and quotas, which are others when it is given again."""
 _WHO = "x-asked-as"
 _ABOUT_CACHES = frozenset({"cache-control", "pragma"})
 _DIRECTIVE = re.compile(r"[\w-]+")
@@ -121,8 +120,10 @@ class HttpCache:
         try:
             response, how = exchange.answer()
         except (sqlite3.Error, RuntimeError):
-            # Another thread has closed the file, or it is full: a cache that fails keeps nobody from asking.
-            response, how = self._transport(request), "asked"
+            # Another thread has closed the file, or it is full: a cache that fails keeps nobody from asking, once.
+            if exchange.asking:
+                raise  # it was the transport
+            response, how = exchange.without_cache(), "asked"
         with self._opening:
             self._counts[how] += 1
         return response
@@ -139,7 +140,7 @@ class HttpCache:
             yield answer
 
     def close(self) -> None:
-        """Close the file and the transport; another request opens them again."""
+        """Close the file and the transport, which ends what other threads ask; another request opens them again."""
         with self._opening:
             opened, self._opened = self._opened, None
         if opened is not None:
@@ -186,13 +187,21 @@ class HttpCache:
         self._unopened()
 
 
-class _Exchange(NamedTuple):
+@dataclass
+class _Exchange:
     """A request, and what answers it."""
 
     transport: Transport
     storage: hishel.SqliteStorage
     request: Request
     max_answer_bytes: int
+    asking: bool = False
+    came: Response | None = None
+
+    def without_cache(self) -> Response:
+        """What came, where the cache failed after it; what is asked for, where it failed before."""
+        confirmed = self.came is not None and self.came.status == HTTPStatus.NOT_MODIFIED
+        return self.transport(self.request) if self.came is None or confirmed else self.came
 
     def answer(self) -> tuple[Response, str]:
         """The answer, and whether it was kept, confirmed or asked for."""
@@ -200,15 +209,15 @@ class _Exchange(NamedTuple):
 
         key, told, entries = self._key(), self._told(), list[Any]()
         state: Any = hishel.IdleClient(options={"shared": False, "supported_methods": ["GET"]})
-        came, how = None, "kept"
+        how = "kept"
         while True:
             if isinstance(state, hishel.IdleClient):
                 entries = self._entries(key, told)
                 state = state.next(told, entries)
             elif isinstance(state, hishel.CacheMiss | hishel.NeedRevalidation):
                 began = time.time()
-                came, how = self.transport(self._conditional(state.request)), "asked"
-                state = state.next(_Dated.of(came.headers, began, time.time()).response(came.status))
+                came, how = self._asked(self._conditional(state.request)), "asked"
+                state = state.next(Dated.of(came.headers, began, time.time()).response(came.status))
             elif isinstance(state, hishel.NeedToBeUpdated):
                 for entry in state.updating_entries:
                     self.storage.update_headers(entry.id, entry.response.headers)
@@ -220,10 +229,16 @@ class _Exchange(NamedTuple):
                 kept = self._kept(state.entry)
                 return (kept, how) if kept is not None else (self.transport(self.request), "asked")
             else:
-                response = cast("Response", came)
+                response = cast("Response", self.came)
                 if isinstance(state, hishel.StoreAndUse):
                     self._keep(key, told, state.response, response.body, entries)
                 return response, how
+
+    def _asked(self, request: Request) -> Response:
+        self.asking = True
+        self.came = self.transport(request)
+        self.asking = False
+        return self.came
 
     def _key(self) -> str:
         return hashlib.sha256(self.request.masked(self.request.full_url()).encode()).hexdigest()
@@ -279,35 +294,6 @@ class _Exchange(NamedTuple):
             self.storage.remove_entry(entry)
 
 
-class _Dated(NamedTuple):
-    """Headers of an answer whose Date says how old it is (RFC 9111, 4.2.3), which hishel takes for granted.
-
-    An answer may come without a Date, with one of a clock that is ahead, or from a cache on the way that tells its Age.
-    """
-
-    headers: dict[str, str]
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str], began: float, now: float) -> _Dated:
-        """The headers as they are kept, of an answer that was asked for at `began`."""
-        kept = {name: value for name, value in headers.items() if not _NOT_KEPT.fullmatch(name) and name != "age"}
-        date, told_age = _moment(headers.get("date")), headers.get("age", "")
-        age = int(told_age) if told_age.isascii() and told_age.isdecimal() else 0
-        made = now - max(0.0, now - (now if date is None else date), age + now - began)
-        kept["date"] = formatdate(made, usegmt=True)
-        # Without an Expires, hishel would make a guess where it does not find max-age, which goes before.
-        expires = _moment(headers.get("expires"))
-        lasts = 0.0 if expires is None else max(0.0, expires - (now if date is None else date))
-        kept["expires"] = formatdate(made + lasts, usegmt=True)
-        return cls(kept)
-
-    def response(self, status: int) -> hishel.Response:
-        """The answer as hishel's states want it."""
-        import hishel  # noqa: PLC0415 -- an extra
-
-        return hishel.Response(status, hishel.Headers(self.headers))
-
-
 def _close(storage: hishel.SqliteStorage, process: int) -> None:
     if process == os.getpid():
         storage.close()
@@ -335,13 +321,6 @@ def _directives(headers: Mapping[str, str]) -> set[str]:
 
 def _revealed(value: str | Secret) -> str:
     return value.reveal() if isinstance(value, Secret) else value
-
-
-def _moment(text: str | None) -> float | None:
-    try:
-        return None if text is None else parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _http() -> Transport:

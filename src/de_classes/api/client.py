@@ -169,7 +169,7 @@ class ApiClient:
         return Request(method.upper(), url, params or {}, sent, json, repeatable=keyed or repeatable)
 
     def close(self) -> None:
-        """Close the connections; another request opens them again."""
+        """Close the connections, and end what other threads ask; another request opens them again."""
         close = getattr(self._transport, "close", None)
         if close is not None:
             close()

@@ -8,10 +8,11 @@ import re
 import threading
 import time
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import httpcore2
 import httpx2
 
 from de_classes.configs.secrets import Secret
@@ -33,6 +34,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
 """RFC 9110, 5.1 and 5.5, of which only ASCII is sure to be understood."""
+_CLOSED = (
+    "the connections were closed by close() while it was on its way",
+    "Close the client, or the transport, once those who ask have ended.",
+)
 _NAME_AUTHORITY = "If its certificate is of an authority of your own, name that: HttpTransport(ca_file=...)."
 
 
@@ -45,7 +50,8 @@ class HttpTransport:
     """Sends requests over a pool of connections that is opened on first use, once per process.
 
     Safe to share between threads, and picklable: the copy opens a pool of its own. Connections are closed by `close()`,
-    or when nobody holds the transport any more, as in a worker that has read its split. It follows no redirects, keeps
+    or when nobody holds the transport any more, as in a worker that has read its split. Who asks while another thread
+    closes them is not left waiting: the request fails, and is not tried again. It follows no redirects, keeps
     no cookies and knows no credentials; those are the client's part.
 
     Args:
@@ -138,7 +144,7 @@ class HttpTransport:
             answer.close()
 
     def close(self) -> None:
-        """Close the connections; the next request would open them again."""
+        """Close the connections, and end what is asked through them; the next request would open others."""
         with self._opening:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -153,7 +159,9 @@ class HttpTransport:
             if self._pool is None or self._pool.process != os.getpid():
                 client, deadlines = self._client()
                 process = os.getpid()
-                self._pool = _Pool(client, deadlines, process, weakref.finalize(self, _close, client, process))
+                self._pool = _Pool(
+                    client, deadlines, process, weakref.finalize(self, _close, client, deadlines, process)
+                )
             return self._pool
 
     def _client(self) -> tuple[httpx2.Client, Deadlines]:
@@ -182,9 +190,8 @@ class HttpTransport:
                 "Check ca_file, and with trust_env the proxy and certificate settings of the environment.",
             ) from error
         deadlines = Deadlines()
-        for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 -- httpx2 hands no backend on
-            if isinstance(transport, httpx2.HTTPTransport):
-                transport._pool._network_backend = deadlines  # noqa: SLF001 -- same
+        for pool in _pools(client):
+            pool._network_backend = deadlines  # noqa: SLF001 -- httpx2 hands no backend on
         return client, deadlines
 
     def __getstate__(self) -> dict[str, Any]:
@@ -255,7 +262,7 @@ class _Waiting(NamedTuple):
         """Errors of httpx2 become ours."""
         request = self.request
         try:
-            with self.pool.deadlines.until(self.until):
+            with self._ended_by_close(), self.pool.deadlines.until(self.until):
                 yield
         except httpx2.TimeoutException as error:
             raise ApiUnreachable(request.name, *self._late(error)) from error
@@ -269,6 +276,16 @@ class _Waiting(NamedTuple):
             raise ConfigurationError(
                 request.name, f"cannot be sent ({_told(request, error)})", "Check URL and headers."
             ) from error
+
+    @contextmanager
+    def _ended_by_close(self) -> Iterator[None]:
+        """Whatever breaks once the connections are closed breaks because of that."""
+        try:
+            yield
+        except (httpx2.RequestError, RuntimeError, ValueError) as error:
+            if not self.pool.deadlines.ended:
+                raise
+            raise ApiUnreachable(self.request.name, *_CLOSED, for_good=True) from error
 
     def _late(self, error: httpx2.TimeoutException) -> tuple[str, str]:
         if self.until is not None and time.monotonic() >= self.until:
@@ -306,9 +323,21 @@ def _refuse_unsendable(subject: str, headers: Mapping[str, object]) -> None:
         )
 
 
-def _close(client: httpx2.Client, process: int) -> None:
-    if process == os.getpid():
-        client.close()
+def _close(client: httpx2.Client, deadlines: Deadlines, process: int) -> None:
+    if process != os.getpid():
+        return
+    deadlines.end()
+    client.close()
+    for pool in _pools(client):
+        # Those who wait for a connection to be free look again when another one asks.
+        with suppress(httpcore2.NetworkError):
+            pool.request("GET", "http://closed.invalid")
+
+
+def _pools(client: httpx2.Client) -> Iterator[httpcore2.ConnectionPool]:
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 -- httpx2 hands them not on
+        if isinstance(transport, httpx2.HTTPTransport):
+            yield transport._pool  # noqa: SLF001 -- same
 
 
 def _told(request: Request, error: Exception) -> str:

@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,16 +61,24 @@ class _One(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
+class _Silent(_One):
+    asked, over = threading.Event(), threading.Event()
+
+    def do_GET(self) -> None:
+        self.asked.set()
+        self.over.wait(20)
+
+
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: Any) -> None:
         """Say nothing of clients that do not trust it."""
 
 
 @contextmanager
-def _secured(certificate: Path) -> Iterator[str]:
+def _secured(certificate: Path, answering: type[_One] = _One) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with _Server(("127.0.0.1", 0), _One) as server:
+    with _Server(("127.0.0.1", 0), answering) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
@@ -100,6 +109,19 @@ def test_a_trusted_authority_does_not_excuse_the_rest(tmp_path: Path, host: str,
     certificate = _certificate(tmp_path, host, days)
     with _secured(certificate) as url, pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
         _get(url, ca_file=str(certificate))
+
+
+def test_closing_ends_what_other_threads_ask_over_tls(tmp_path: Path) -> None:
+    """A thread that waits for an answer on an encrypted connection is told at once that it was closed."""
+    certificate = _certificate(tmp_path, "127.0.0.1")
+    with _secured(certificate, _Silent) as url, ThreadPoolExecutor() as pool:
+        client = ApiClient(url, transport=HttpTransport(ca_file=str(certificate)))
+        asked = pool.submit(client.request, "GET", "/x")
+        assert _Silent.asked.wait(10)
+        client.close()
+        with pytest.raises(ApiUnreachable, match=r"closed by close\(\)"):
+            asked.result(5)
+        _Silent.over.set()
 
 
 def test_named_authorities_are_added_to_the_known_ones(tmp_path: Path) -> None:

@@ -289,6 +289,37 @@ def test_what_cannot_be_reached_is_an_error(file: Path) -> None:
         HttpCache(file, broken)(question)
 
 
+@pytest.mark.parametrize(("method", "headers"), [("GET", {}), ("POST", {}), ("GET", {"etag": '"1"'})])
+def test_a_cache_that_fails_after_the_answer_asks_no_second_time(
+    method: str, headers: dict[str, str], file: Path
+) -> None:
+    """Closed by another thread while the answer is on its way, it gives what came: a POST is never sent twice."""
+    api = Api(**headers)
+    HttpCache(file, api)(Request("GET", "http://shop/a"))  # what a POST would drop
+
+    def closing(request: Request) -> Response:
+        cache.close()
+        return api(request)
+
+    cache = HttpCache(file, closing)
+    asked = Request(method, "http://shop/a", json={}) if method == "POST" else Request(method, "http://shop/b")
+    assert cache(asked).body == api.body
+    assert len(api.asked) == 2
+
+
+def test_a_transport_that_fails_is_not_asked_again_by_its_cache(file: Path) -> None:
+    """An error of whatever is beneath the cache is told, and not taken for the cache's own."""
+    asked: list[Request] = []
+
+    def failing(request: Request) -> Response:
+        asked.append(request)
+        raise RuntimeError("a user's transport")
+
+    with pytest.raises(RuntimeError, match="a user's transport"):
+        HttpCache(file, failing)(Request("POST", "http://shop/a"))
+    assert len(asked) == 1
+
+
 def test_room_is_bounded(file: Path) -> None:
     """However much is asked for, the file stays within its measure, about."""
     api = Api()
