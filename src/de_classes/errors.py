@@ -20,6 +20,8 @@
     |   |-- AccessDenied              the credentials do not allow this, or are wrong
     |   |-- OutOfSpace                the disk, or the quota, is full
     |   `-- UnsafeStore               the store ignores conditions, so that commits to it would not be safe
+    |-- InvalidFile                   a file of text is not of the format that it was said to have
+    |-- TooManyMisfits                more rows of a file do not fit than may be set aside
     |-- DatasetError                  a dataset's log or files are not what they should be
     |-- PostgresError                 PostgreSQL did not do what was asked; `sqlstate` holds its code
     |   |-- PostgresUnreachable       no server there, or the connection broke
@@ -57,6 +59,7 @@ __all__ = [
     "DatasetError",
     "DeClassesError",
     "InvalidAnswer",
+    "InvalidFile",
     "InvalidKey",
     "MissingExtra",
     "ObjectExists",
@@ -76,6 +79,7 @@ __all__ = [
     "StreamRestarted",
     "TableNotFound",
     "TooManyDeletes",
+    "TooManyMisfits",
     "TransformFailed",
     "UnknownType",
     "UnsafeStore",
@@ -182,6 +186,14 @@ class OutOfSpace(StoreError):
 
 class UnsafeStore(StoreError):
     """The store ignores conditions, so that two commits could both believe to have won."""
+
+
+class InvalidFile(DeClassesError):
+    """A file is not of the format that it was said to have, or not readable at all."""
+
+
+class TooManyMisfits(DeClassesError):
+    """More rows of a file do not fit than may be set aside; `rejected` and `rows` say how many of how many."""
 
 
 class DatasetError(DeClassesError):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from de_classes.errors import ApiStatusError, ApiUnreachable, InvalidAnswer
-from de_classes.formats.packing import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,10 +16,8 @@ if TYPE_CHECKING:
     from de_classes.api.messages import Param, Streamed
     from de_classes.configs.secrets import Secret
 
-__all__ = ["Compression", "RemoteFile", "Told", "unpacked_file"]
+__all__ = ["RemoteFile", "Told"]
 
-Compression: TypeAlias = Literal["auto", "none", "gzip", "zstd"]
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _MOST_RESUMPTIONS = 20
 _PARTIAL = 206
 
@@ -112,26 +108,6 @@ def _length(headers: Mapping[str, str]) -> int | None:
     """How many bytes come, where the headers say so."""
     told = headers.get("content-length", "")
     return int(told) if told.isascii() and told.isdecimal() and not headers.get("content-encoding") else None
-
-
-def unpacked_file(pieces: Iterator[bytes], packed: Compression, name: str, max_expansion: float) -> Iterator[bytes]:
-    """The pieces of what is in the file; "auto" sees by its first bytes whether it is packed.
-
-    Raises:
-        InvalidAnswer: it is not packed as was said, breaks off, or grows beyond `max_expansion`.
-
-    """
-    if packed == "auto":
-        head = b""
-        for piece in pieces:
-            head += piece
-            if len(head) >= max(map(len, _MAGIC)):
-                break
-        coding = next((coding for magic, coding in _MAGIC.items() if head.startswith(magic)), "")
-        pieces = chain([head] if head else [], pieces)
-    else:
-        coding = "" if packed == "none" else packed
-    return unpacked(pieces, coding, name, max_expansion)
 
 
 def _whole(answer: Streamed) -> Iterator[bytes]:

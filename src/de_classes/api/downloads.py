@@ -27,9 +27,10 @@ from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
 from de_classes.formats.csv_files import Csv
 from de_classes.formats.ndjson_files import Ndjson
+from de_classes.formats.packing import COMPRESSIONS, unpacked_file
 from de_classes.utils.retry import RetryPolicy
 
-from ._fetching import RemoteFile, unpacked_file
+from ._fetching import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,29 +39,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from de_classes.contracts import Position
+    from de_classes.formats.file_format import FileFormat
+    from de_classes.formats.packing import Compression
+    from de_classes.formats.shaping import Misfits
 
-    from ._fetching import Compression
     from .client import ApiClient
     from .messages import Param
 
-__all__ = ["Csv", "Download", "DownloadSource", "Downloaded", "FileFormat", "FileStore", "Ndjson", "download_to"]
+__all__ = ["Csv", "Download", "DownloadSource", "Downloaded", "FileStore", "Ndjson", "download_to"]
 
 _MEBIBYTE = 1024 * 1024
 _AGAIN = RetryPolicy(attempts=3)
-
-
-class FileFormat(Protocol):
-    """How the bytes of a file are a table. Its `repr` tells all that the rows depend on."""
-
-    def check(self, table: str, schema: pa.Schema | None) -> None:
-        """Raise ConfigurationError where such a file cannot give such a table."""
-        ...
-
-    def batches(
-        self, pieces: Iterator[bytes], schema: pa.Schema | None, batch_bytes: int, *, table: str, where: str
-    ) -> Iterator[pa.RecordBatch]:
-        """The rows, in batches of one schema; `where` names the file in errors."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +64,19 @@ class Download:
     """Without one, NDJSON is inferred from its first lines, and CSV is text."""
     primary_key: tuple[str, ...] = ()
     compression: Compression = "auto"
-    """Of the file itself: "gzip", "zstd" or "none"; "auto" sees it by the first bytes."""
+    """Of the file itself: "gzip", "zstd", "bz2" or "none"; "auto" sees it by the first bytes."""
+    misfits: Misfits = "fail"
+    """What becomes of a row that does not fit: `fail` ends the run with an error that names it, `quarantine` keeps it
+    beside the stream (see `de_classes.utils.quarantine`) and goes on."""
     params: Mapping[str, Param] = field(default_factory=dict)
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = [] if self.name else ["the name is empty"]
-        if self.compression not in {"auto", "none", "gzip", "zstd"}:
-            problems.append(f"compression={self.compression!r} is none of auto, none, gzip and zstd")
+        if self.compression not in COMPRESSIONS:
+            problems.append(f"compression={self.compression!r} is none of {', '.join(COMPRESSIONS)}")
+        if self.misfits not in {"fail", "quarantine"}:
+            problems.append(f"misfits={self.misfits!r} is neither 'fail' nor 'quarantine'")
         if self.schema is not None:
             missing = [key for key in self.primary_key if key not in self.schema.names]
             problems += [f"the primary key {key!r} is no column of the schema" for key in missing]
@@ -99,7 +93,7 @@ class Download:
         """A digest of which file is read, and how; secrets are no part of it."""
         params = sorted((name, str(value)) for name, value in self.params.items() if not isinstance(value, Secret))
         schema = "" if self.schema is None else self.schema.to_string(show_field_metadata=False)
-        told = (base_url, self.path, params, repr(self.format), schema, self.compression)
+        told = (base_url, self.path, params, repr(self.format), schema, self.compression, self.misfits)
         return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
@@ -194,10 +188,10 @@ class _Split:
         where = self.file.url
         download = self.download
         pieces = unpacked_file(self.file.pieces(self.etag), download.compression, where, self.max_expansion)
-        for records in download.format.batches(
-            pieces, download.schema, self.batch_bytes, table=download.name, where=where
+        for records, rejected in download.format.batches(
+            pieces, download.schema, self.batch_bytes, table=download.name, where=where, misfits=download.misfits
         ):
-            yield Batch(records)
+            yield Batch(records, rejected=rejected)
 
 
 # --- To an object store -----------------------------------------------------------------------------------------------

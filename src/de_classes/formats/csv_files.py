@@ -9,21 +9,24 @@ import codecs
 import csv
 import io
 import re
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from de_classes.errors import ConfigurationError, InvalidAnswer, SchemaMismatch
+from de_classes.errors import ConfigurationError, InvalidFile, SchemaMismatch
 
+from ._csv_records import CsvGrammar, Endless, lines_in
+from .file_format import Decoded, Misfit, misfits_of
+from .json_columns.unfit import Unfit
 from .texts import check_types, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .shaping import ExtraFields
+    from ._csv_records import Block
+    from .shaping import ExtraFields, Misfits
 
 __all__ = ["Csv"]
 
@@ -42,9 +45,13 @@ class Csv:
     delimiter: str = ","
     quote: str | None = '"'
     """What stands around a value that has delimiters or ends of lines in it; doubled within. None: nothing does."""
+    escape: str | None = None
+    r"""What makes the character behind it a part of the value, such as a backslash; quotes are not doubled then."""
     encoding: str = "utf-8"
     header: bool = True
     """Whether the first record has the names. Without it a schema must be declared, in the order of the columns."""
+    skip_lines: int = 0
+    """How many lines are left out at the very front, such as a title."""
     null_values: tuple[str, ...] = ()
     r"""Texts that stand for null, such as `""` (the empty text), `NULL` or `\N`. As it is, nothing does."""
     quoted_nulls: bool = False
@@ -61,11 +68,14 @@ class Csv:
         """
         problems = [
             f"{name}={mark!r} is not one plain character"
-            for name, mark in (("delimiter", self.delimiter), ("quote", self.quote))
+            for name, mark in (("delimiter", self.delimiter), ("quote", self.quote), ("escape", self.escape))
             if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in "\r\n")
         ]
-        if self.delimiter == self.quote:
-            problems.append("delimiter and quote are the same")
+        marks = [mark for mark in (self.delimiter, self.quote, self.escape) if mark is not None]
+        if len(set(marks)) < len(marks):
+            problems.append("two of delimiter, quote and escape are the same")
+        if self.skip_lines < 0:
+            problems.append(f"skip_lines={self.skip_lines} is less than 0")
         if self.extra_columns not in {"refuse", "ignore"}:
             problems.append(f"extra_columns={self.extra_columns!r} is neither 'refuse' nor 'ignore'")
         if not self.header and schema is None:
@@ -79,72 +89,79 @@ class Csv:
         if schema is not None:
             check_types(table, schema)
 
-    def batches(
-        self, pieces: Iterator[bytes], schema: pa.Schema | None, batch_bytes: int, *, table: str, where: str
-    ) -> Iterator[pa.RecordBatch]:
+    def batches(  # noqa: PLR0913 -- as the protocol has it
+        self,
+        pieces: Iterator[bytes],
+        schema: pa.Schema | None,
+        batch_bytes: int,
+        *,
+        table: str,
+        where: str,
+        misfits: Misfits = "fail",
+    ) -> Iterator[Decoded]:
         """A batch for about every `batch_bytes` of records, cut at the same places however the pieces come.
 
         Raises:
-            InvalidAnswer: a record that is too long, not quoted as it should be, or of another number of values; no
+            InvalidFile: a record that is too long, not quoted as it should be, or of another number of values; no
                 header where there should be one.
             SchemaMismatch: the header does not have the columns that were declared.
             ValueNotHeld: a value that its column cannot hold.
 
         """
-        names: list[str] = [] if self.header or schema is None else schema.names
-        given = 0
-        for block in self._blocks(_as_utf8(pieces, self.encoding, where), batch_bytes, where):
-            body = block
-            if not names:
-                names, body = self._header(block, where)
-            if given == 0:
-                _check_columns(names, schema, table, where, ignore_extra=self.extra_columns == "ignore")
-            # Arrow takes a mark of byte order off whatever it parses; here it would be a value's.
-            texts = self._texts(_BOM + body if body.startswith(_BOM) else body, names, where, given)
-            if texts.num_rows:
-                wanted = schema or pa.schema([pa.field(name, pa.string()) for name in names])
-                yield typed(texts, wanted, table=table, where=where, before=given)
-                given += texts.num_rows
-        if not names:
-            raise InvalidAnswer(
-                where, "it is empty, without a header", "Look at the file; with no header, header=False."
-            )
+        text = _without_lines(_as_utf8(pieces, self.encoding, where), self.skip_lines)
+        grammar = CsvGrammar(self.delimiter, self.quote, self.escape)
+        reading = _Reading(self, grammar, schema, table, where, misfits, line=1 + self.skip_lines)
+        try:
+            for block in grammar.blocks(text, batch_bytes):
+                yield from reading.rows(block)
+        except Endless:
+            raise InvalidFile(
+                where,
+                f"the record that begins in line {reading.line} has no end: too long, or without an end quote",
+                "Check delimiter and quote; for longer records allow larger batches: batch_bytes=...",
+            ) from None
+        reading.end()
 
-    def _blocks(self, pieces: Iterator[bytes], size: int, where: str) -> Iterator[bytes]:
-        """Whole records, about `size` bytes of them at a time."""
-        records = _grammar(self.delimiter, self.quote)
-        waiting = bytearray()
-        for piece in pieces:
-            waiting += piece
-            while len(waiting) > size:
-                cut = _end_of_records(records, waiting, size, self.quote)
-                if not cut:
-                    raise _broken(where, f"there is no end to a record within {size} bytes")
-                yield bytes(waiting[:cut])
-                del waiting[:cut]
-        if waiting:
-            rest = bytes(waiting) if waiting.endswith(b"\n") else bytes(waiting) + b"\n"
-            if _end_of_records(records, rest, len(rest), self.quote) < len(rest):
-                raise _broken(where, "its last record has no end")
-            yield rest
+    def names_in(self, pieces: Iterator[bytes], *, most: int, where: str) -> list[str]:
+        """The names that the header has.
 
-    def _header(self, block: bytes, where: str) -> tuple[list[str], bytes]:
-        """The names, and the block without them."""
-        found = _grammar(self.delimiter, self.quote, one=True).match(block)
-        if found is None:
-            raise _broken(where, "its header has no end")
+        Raises:
+            InvalidFile: there is none within so many bytes.
+
+        """
+        text = _without_lines(_as_utf8(pieces, self.encoding, where), self.skip_lines)
+        grammar = CsvGrammar(self.delimiter, self.quote, self.escape)
+        try:
+            block = next(grammar.blocks(text, most), None)
+        except Endless:
+            block = None
+        if block is None or block.broken:
+            raise _without_header(where)
+        return self.header_of(grammar.first(block.text) or b"")
+
+    def header_of(self, record: bytes) -> list[str]:
+        """The names in a header."""
         spelling: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if self.quote is None else {"quotechar": self.quote}
-        line = io.StringIO(found[0].decode(errors="replace"), newline="")
-        return next(csv.reader(line, delimiter=self.delimiter, **spelling), []) or [""], block[found.end() :]
+        if self.escape is not None:
+            spelling |= {"escapechar": self.escape, "doublequote": False}
+        line = io.StringIO(record.decode(errors="replace"), newline="")
+        return next(csv.reader(line, delimiter=self.delimiter, **spelling), []) or [""]
 
-    def _texts(self, block: bytes, names: list[str], where: str, given: int) -> pa.Table:
-        """The records, every column as text."""
+    def texts(self, block: bytes, names: list[str]) -> pa.Table:
+        """The records of a block, every column as text.
+
+        Raises:
+            Unfit: some are no such records; which of them is not looked for.
+
+        """
         if not block.strip(b"\r\n") and (len(names) > 1 or not block):
             return pa.table({name: pa.array([], pa.string()) for name in names})
         reading: Any = arrow_csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False)
         parsing: Any = arrow_csv.ParseOptions(
             delimiter=self.delimiter,
             quote_char=self.quote or False,
+            double_quote=self.escape is None,
+            escape_char=self.escape or False,
             newlines_in_values=True,
             ignore_empty_lines=len(names) > 1,  # of a single column, an empty line is an empty value
         )
@@ -158,39 +175,153 @@ class Csv:
         try:
             return arrow_csv.read_csv(source, reading, parsing, converting)
         except pa.ArrowException as error:
-            told = " ".join(str(error).split())
-            raise InvalidAnswer(
-                where,
-                f"among the records from {given} (counted from 0) on: {told}",
-                "Check delimiter, quote, encoding.",
-            ) from None
+            raise Unfit("", _told(error), InvalidFile) from None
 
 
-@lru_cache(maxsize=64)
-def _grammar(delimiter: str, quote: str | None, *, one: bool = False) -> re.Pattern[bytes]:
-    r"""Whole records, as many as there are, or one.
+@dataclass
+class _Reading:
+    """One file on its way to batches."""
 
-    A quoted value has nothing between its quotes and the delimiters, which Arrow would let pass and drop. A `\r` at the
-    very end may be half of `\r\n`.
-    """
-    mark = re.escape(delimiter.encode())
-    plain = rb"[^%b\r\n]*+" % mark
-    value = plain
-    if quote is not None:
-        ends = re.escape(quote.encode())
-        value = rb"(?:%b(?:[^%b]++|%b%b)*+%b|(?!%b)%b)" % (ends, ends, ends, ends, ends, ends, plain)
-    record = rb"(?:%b%b)*+%b(?:\r\n|\n|\r(?=[^\n]))" % (value, mark, value)
-    return re.compile(record if one else rb"(?:%b)*+" % record)
+    how: Csv
+    grammar: CsvGrammar
+    schema: pa.Schema | None
+    table: str
+    where: str
+    misfits: Misfits
+    line: int
+    """The one that comes next."""
+    given: int = 0
+    """How many records came before."""
+    names: list[str] = field(default_factory=list)
+
+    def rows(self, block: Block) -> Iterator[Decoded]:
+        """The rows of a block, and those that do not fit."""
+        text = block.text
+        if not self.names:
+            text = self._behind_header(block)
+        if not text:
+            return
+        if block.broken:
+            taken = _Taken([], [self._misfit(text, Unfit("", "it has text beside its quotes", InvalidFile), 0, 0)])
+        else:
+            taken = self._taken(text)
+        self.line += lines_in(text)
+        rows = sum(batch.num_rows for batch in taken.batches) + len(taken.misfits)
+        self.given += rows
+        if rows:
+            yield Decoded(self._joined(taken.batches), misfits_of(taken.misfits, self.where))
+
+    def end(self) -> None:
+        """See that there was a header."""
+        if self.how.header and not self.names:
+            raise _without_header(self.where)
+
+    def _behind_header(self, block: Block) -> bytes:
+        """Take the names, and give what follows."""
+        schema, header = self.schema, b""
+        if self.how.header or schema is None:
+            header = (b"" if block.broken else self.grammar.first(block.text)) or b""
+            if not header:
+                raise _without_header(self.where)
+            self.names = self.how.header_of(header)
+        else:
+            self.names = schema.names
+        _check_columns(self.names, schema, self.table, self.where, ignore_extra=self.how.extra_columns == "ignore")
+        self.line += lines_in(header)
+        return block.text[len(header) :]
+
+    def _taken(self, text: bytes) -> _Taken:
+        """The records of a block: all at once where they fit, else halved until the misfits are alone."""
+        try:
+            return _Taken([self._typed(text)], [])
+        except Unfit:
+            taken, line = _Taken([], []), 0
+            records: list[_Record] = []
+            for record in self.grammar.each(text):
+                if len(self.names) == 1 or record.strip(b"\r\n"):  # else an empty line, which is no record
+                    records.append(_Record(record, len(records), line))
+                line += lines_in(record)
+            self._halve(records, taken)
+            return taken
+
+    def _halve(self, records: Sequence[_Record], taken: _Taken) -> None:
+        try:
+            taken.batches.append(self._typed(b"".join(record.text for record in records)))
+        except Unfit as unfit:
+            if len(records) == 1:
+                only = records[0]
+                taken.misfits.append(self._misfit(only.text, unfit, only.row, only.line))
+                return
+            middle = len(records) // 2
+            self._halve(records[:middle], taken)
+            self._halve(records[middle:], taken)
+
+    def _typed(self, text: bytes) -> pa.RecordBatch:
+        # Arrow takes a mark of byte order off whatever it parses; here it would be a value's.
+        texts = self.how.texts(_BOM + text if text.startswith(_BOM) else text, self.names)
+        return typed(texts, self.schema or pa.schema([pa.field(name, pa.string()) for name in self.names]))
+
+    def _misfit(self, record: bytes, unfit: Unfit, row: int, line: int) -> Misfit:
+        """A record that does not fit, told or kept.
+
+        Raises:
+            InvalidFile, ValueNotHeld: misfits are not set aside.
+
+        """
+        row, line = self.given + row, self.line + line
+        if self.misfits == "fail":
+            remedy = (
+                "Check delimiter, quote and encoding"
+                if unfit.kind is InvalidFile
+                else "Declare a type that holds such values, or say which texts are null"
+            )
+            aside = 'or set such rows aside: misfits="quarantine".'
+            raise unfit.error(self.table, row, f"{self.where}, line {line}", f"{remedy}, {aside}") from None
+        return Misfit(record.decode(errors="backslashreplace").rstrip("\r\n"), unfit, row, line)
+
+    def _joined(self, batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+        if len(batches) == 1:
+            return batches[0]
+        arrow: Any = pa  # the stubs lack the function
+        joined: pa.RecordBatch = arrow.concat_batches(batches) if batches else self._typed(b"")
+        return joined
 
 
-def _end_of_records(records: re.Pattern[bytes], text: bytes | bytearray, size: int, quote: str | None) -> int:
-    """Where the last whole record within `size` bytes ends; 0 where none does."""
-    if quote is None or text.find(quote.encode(), 0, size) < 0:
-        end = text.rfind(b"\n", 0, size) + 1
-        if end:
-            return end
-    found = records.match(text, 0, size)
-    return found.end() if found is not None else 0
+class _Record(NamedTuple):
+    """A record, its number, and how many lines are before it, within a block."""
+
+    text: bytes
+    row: int
+    line: int
+
+
+class _Taken(NamedTuple):
+    """What became of a block."""
+
+    batches: list[pa.RecordBatch]
+    misfits: list[Misfit]
+
+
+def _told(error: Exception) -> str:
+    """What Arrow says, without its counting of rows, which is that of a part."""
+    told = " ".join(str(error).split())
+    found = re.search(r"Expected (\d+) columns, got (\d+)", told)
+    return f"it has {found[2]} values where there are {found[1]} columns" if found else told[:300]
+
+
+def _without_header(where: str) -> InvalidFile:
+    return InvalidFile(where, "it is empty, or has no header", "Look at the file; with no header: Csv(header=False).")
+
+
+def _without_lines(pieces: Iterator[bytes], lines: int) -> Iterator[bytes]:
+    """The text behind so many lines."""
+    for piece in pieces:
+        rest = piece
+        while lines and rest:
+            _, end, rest = rest.partition(b"\n")
+            lines -= len(end)
+        if rest:
+            yield rest
 
 
 def _as_utf8(pieces: Iterator[bytes], encoding: str, where: str) -> Iterator[bytes]:
@@ -213,7 +344,7 @@ def _recoded(pieces: Iterator[bytes], encoding: str, where: str) -> Iterator[byt
             yield decoder.decode(piece).encode()
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
-        raise InvalidAnswer(
+        raise InvalidFile(
             where, f"it is not in {encoding} ({error})", "Name its encoding: Csv(encoding=...)."
         ) from None
 
@@ -236,11 +367,3 @@ def _check_columns(
             'Correct the schema or the file; columns that are not wanted: Csv(extra_columns="ignore").',
             table=table,
         )
-
-
-def _broken(where: str, fact: str) -> InvalidAnswer:
-    return InvalidAnswer(
-        where,
-        f"{fact}: too long, without an end quote, or with text beside its quotes",
-        "Check delimiter and quote; for longer records allow larger batches: batch_bytes=...",
-    )

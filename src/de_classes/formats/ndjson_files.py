@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import pyarrow as pa
 
-from de_classes.errors import ConfigurationError, InvalidAnswer
+from de_classes.errors import ConfigurationError, InvalidAnswer, InvalidFile
+from de_classes.utils.quarantine import REJECTED
 
-from .json_columns.arrow_json import ArrowJson
+from .file_format import Decoded, Misfit, misfits_of
 from .json_columns.converting import Converter
 from .json_columns.pages import Records
+from .json_columns.unfit import Unfit
 from .records import RecordConverter
 from .shaping import Shaping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    import pyarrow as pa
-
-    from .shaping import ExtraFields
+    from .shaping import ExtraFields, Misfits
 
 __all__ = ["Ndjson"]
 
@@ -57,47 +58,124 @@ class Ndjson:
         if schema is not None:
             RecordConverter(table, schema)
 
-    def batches(
-        self, pieces: Iterator[bytes], schema: pa.Schema | None, batch_bytes: int, *, table: str, where: str
-    ) -> Iterator[pa.RecordBatch]:
+    def batches(  # noqa: PLR0913 -- as the protocol has it
+        self,
+        pieces: Iterator[bytes],
+        schema: pa.Schema | None,
+        batch_bytes: int,
+        *,
+        table: str,
+        where: str,
+        misfits: Misfits = "fail",
+    ) -> Iterator[Decoded]:
         """A batch for about every `batch_bytes` of lines, cut at the same places however the pieces come.
 
         Raises:
-            InvalidAnswer: a line that is no JSON, or is too long.
+            InvalidFile: a line that is no JSON, or is too long.
             SchemaMismatch: a line with fields that are not declared, or that is no object.
             ValueNotHeld: a value that its column cannot hold.
 
         """
-        read = _Inferred(table) if schema is None else _Declared(table, schema, self.extra_fields)
-        first = 1
+        shaping = Shaping(table, schema, extra_fields=self.extra_fields, misfits=misfits, schema_changes="freeze")
+        reading = _Reading(Converter(shaping), where)
         for block in _blocks(pieces, batch_bytes, max(batch_bytes, self.max_line_bytes), where):
-            told = f"the lines from {first} on of {where}"
-            records = _records(block, first, where, told)
-            first += block.count(b"\n")
-            if records:
-                yield read.batch(records, told)
+            yield from reading.rows(block)
 
 
-class _Declared:
-    """Lines to batches of a declared schema: by Arrow's parser where that is exact, else as `RecordConverter` says."""
+@dataclass
+class _Reading:
+    """One file on its way to batches."""
 
-    def __init__(self, table: str, schema: pa.Schema, extra_fields: ExtraFields) -> None:
-        self._fast = ArrowJson(schema, ignore_extra=extra_fields == "ignore", as_written=False)
-        self._exact = RecordConverter(table, schema, extra_fields)
+    converter: Converter
+    where: str
+    lines: int = 0
+    """How many came before."""
+    given: int = 0
+    """How many of them were records, or should have been."""
 
-    def batch(self, records: Records, where: str) -> pa.RecordBatch:
-        batch = self._fast.read(records)
-        return batch if batch is not None else self._exact.batch(list(records), where)
+    def rows(self, block: bytes) -> Iterator[Decoded]:
+        """The rows of a block of lines, and those that do not fit."""
+        if not self.lines:
+            block = block.removeprefix(_BOM)
+        taken = self._taken(block.split(b"\n"))
+        where = f"the lines from {self.lines + 1} on of {self.where}"
+        self.lines += block.count(b"\n")
+        self.given += len(taken.records) + len(taken.misfits)
+        if not taken.records and not taken.misfits:
+            return
+        try:
+            batch, rejected = self.converter.batch(Records(taken.records, where), where)
+        except InvalidAnswer as error:  # as the pages of an API are told
+            raise InvalidFile(where, error.fact, "Mend the line, or leave it out.") from None
+        yield Decoded(batch, _together(self._placed(rejected, taken), misfits_of(taken.misfits, self.where)))
+
+    def _taken(self, lines: list[bytes]) -> _Taken:
+        """The lines as records, each of them a JSON value of its own; where they are not, one by one."""
+        if b"" not in lines[:-1]:
+            try:
+                records = list(map(_LINE.decode, filter(None, lines)))
+            except (msgspec.MsgspecError, RecursionError):  # blanks on a line of their own, or no JSON
+                pass
+            else:
+                count = len(records)
+                return _Taken(
+                    records, range(self.given, self.given + count), range(self.lines + 1, self.lines + count + 1), []
+                )
+        return self._one_by_one(lines)
+
+    def _one_by_one(self, lines: list[bytes]) -> _Taken:
+        records: list[msgspec.Raw] = []
+        misfits: list[Misfit] = []
+        rows, numbers = [], []
+        for number, line in enumerate(lines, self.lines + 1):
+            if not line.strip(_BLANK):
+                continue
+            row = self.given + len(records) + len(misfits)
+            try:
+                records.append(_LINE.decode(line))
+            except (msgspec.MsgspecError, RecursionError) as error:
+                if self.converter.shaping.misfits == "fail":
+                    raise InvalidFile(
+                        self.where,
+                        f"line {number} is no JSON ({error})",
+                        'Is it NDJSON, a JSON object on each line? Then set such lines aside: misfits="quarantine".',
+                    ) from None
+                unfit = Unfit("", f"it is no JSON ({error})", InvalidFile)
+                misfits.append(Misfit(line.decode(errors="backslashreplace"), unfit, row, number))
+            else:
+                rows.append(row)
+                numbers.append(number)
+        return _Taken(records, rows, numbers, misfits)
+
+    def _placed(self, rejected: pa.RecordBatch | None, taken: _Taken) -> pa.RecordBatch | None:
+        """The rejected records with their numbers and lines in the file."""
+        if rejected is None:
+            return None
+        there = rejected.to_pylist()
+        places = [f"{self.where}, line {taken.lines[one['row']]}" for one in there]
+        placed = [
+            {**one, "row": taken.rows[one["row"]], "place": place} for one, place in zip(there, places, strict=True)
+        ]
+        return pa.RecordBatch.from_pylist(placed, schema=REJECTED)
 
 
-class _Inferred:
-    """Lines to batches of the columns that the first of them show."""
+class _Taken(NamedTuple):
+    """What became of some lines."""
 
-    def __init__(self, table: str) -> None:
-        self._converter = Converter(Shaping(table, schema_changes="freeze"))
+    records: list[msgspec.Raw]
+    rows: Sequence[int]
+    """The number of each record in the file, counted from 0."""
+    lines: Sequence[int]
+    """Where each stands, counted from 1."""
+    misfits: list[Misfit]
 
-    def batch(self, records: Records, where: str) -> pa.RecordBatch:
-        return self._converter.batch(records, where)[0]
+
+def _together(one: pa.RecordBatch | None, other: pa.RecordBatch | None) -> pa.RecordBatch | None:
+    if one is None or other is None:
+        return other if one is None else one
+    arrow: Any = pa  # the stubs lack the function
+    both: pa.RecordBatch = arrow.concat_batches([one, other])
+    return both.sort_by("row")
 
 
 def _blocks(pieces: Iterator[bytes], size: int, most: int, where: str) -> Iterator[bytes]:
@@ -109,7 +187,7 @@ def _blocks(pieces: Iterator[bytes], size: int, most: int, where: str) -> Iterat
             cut = waiting.rfind(b"\n", 0, size) + 1 if searched == size else 0
             cut = cut or waiting.find(b"\n", searched) + 1
             if (cut or len(waiting)) > most:
-                raise InvalidAnswer(
+                raise InvalidFile(
                     where, f"a line has more than {most} bytes", "Is it NDJSON? If so, allow more: max_line_bytes=..."
                 )
             if not cut:
@@ -120,25 +198,3 @@ def _blocks(pieces: Iterator[bytes], size: int, most: int, where: str) -> Iterat
             searched = size
     if waiting:
         yield bytes(waiting)
-
-
-def _records(block: bytes, first: int, where: str, told: str) -> Records:
-    """The lines as records, each of them a JSON value of its own."""
-    if first == 1:
-        block = block.removeprefix(_BOM)
-    lines = block.split(b"\n")
-    try:
-        return Records(list(map(_LINE.decode, filter(None, lines))), told)
-    except (msgspec.MsgspecError, RecursionError):  # blanks on a line of their own, or no JSON
-        return Records(list(_one_by_one(lines, first, where)), told)
-
-
-def _one_by_one(lines: list[bytes], first: int, where: str) -> Iterator[msgspec.Raw]:
-    for number, line in enumerate(lines, first):
-        if line.strip(_BLANK):
-            try:
-                yield _LINE.decode(line)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                raise InvalidAnswer(
-                    where, f"line {number} is no JSON ({error})", "Is it NDJSON: a JSON object on each line?"
-                ) from None

@@ -46,7 +46,7 @@ from .json_columns.unfit import Unfit, json_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from de_classes.errors import ValueNotHeld
+    from de_classes.errors import DeClassesError
 
     from .json_columns.inference import Shape
     from .shaping import ExtraFields
@@ -97,7 +97,7 @@ class RecordConverter:
         columns = _Columns(self.extra_fields == "ignore").children(records, fields, "", nulls=0)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _located(self, records: Sequence[Any], where: str, first: Unfit) -> SchemaMismatch | ValueNotHeld:
+    def _located(self, records: Sequence[Any], where: str, first: Unfit) -> DeClassesError:
         """Find the record that does not fit; slow, and only done once something is known to be wrong."""
         row, found = 0, first
         for row, record in enumerate(records):  # noqa: B007 -- it is used afterwards
@@ -109,7 +109,7 @@ class RecordConverter:
         return found.error(self.table, row, where, _remedy(found.kind))
 
 
-def _remedy(kind: type[SchemaMismatch | ValueNotHeld]) -> str:
+def _remedy(kind: type[DeClassesError]) -> str:
     if kind is SchemaMismatch:
         return 'Declare the field in the schema, or leave such fields out: extra_fields="ignore".'
     return "Declare a type that holds such values."

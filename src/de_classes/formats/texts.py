@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from de_classes.errors import ConfigurationError, ValueNotHeld
+from de_classes.errors import ConfigurationError
+
+from .json_columns.unfit import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,11 +53,11 @@ def check_types(table: str, schema: pa.Schema) -> None:
         )
 
 
-def typed(texts: pa.Table, schema: pa.Schema, *, table: str, where: str, before: int) -> pa.RecordBatch:
-    """The columns of the schema, by name; `before` is how many rows were before these, for errors.
+def typed(texts: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of the schema, by name.
 
     Raises:
-        ValueNotHeld: a text that is no value of its column; `table`, `column` and `row` say which.
+        Unfit: a text is no value of its column; which row has it is not looked for.
 
     """
     columns = []
@@ -64,15 +66,7 @@ def typed(texts: pa.Table, schema: pa.Schema, *, table: str, where: str, before:
         try:
             columns.append(_converted(column, field))
         except (pa.ArrowException, ValueError) as error:
-            row, fact = _first_wrong(column, field, error)
-            raise ValueNotHeld(
-                f"{table}.{field.name}",
-                f"row {before + row} (counted from 0) of {where}: {fact}",
-                "Declare a type that holds such values, or say which texts are null.",
-                table=table,
-                column=field.name,
-                row=before + row,
-            ) from None
+            raise Unfit(field.name, _fact(column, field, error)) from None
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -104,13 +98,8 @@ def _booleans(texts: Any) -> Any:
     return pc.if_else(pc.is_valid(texts), yes, pa.scalar(None, pa.bool_()))
 
 
-def _first_wrong(texts: Any, field: pa.Field[Any], error: Exception) -> tuple[int, str]:
-    """Find the row that does not fit; slow, and only done once something is known to be wrong."""
-    for row in range(len(texts)):
-        try:
-            _converted(texts.slice(row, 1), field)
-        except (pa.ArrowException, ValueError) as found:
-            text = texts[row].as_py()
-            told = str(found).partition("\n")[0]
-            return row, told if text is None else f"{text[:80]!r} does not fit {field.type} ({told})"
-    return 0, str(error)
+def _fact(texts: Any, field: pa.Field[Any], error: Exception) -> str:
+    told = str(error).partition("\n")[0]
+    if len(texts) != 1 or not texts[0].is_valid:
+        return told
+    return f"{texts[0].as_py()[:80]!r} does not fit {field.type} ({told})"

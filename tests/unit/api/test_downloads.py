@@ -21,7 +21,14 @@ from de_classes.api._doors.downloads import main
 from de_classes.api.downloads import Csv, Download, Downloaded, DownloadSource, Ndjson, download_to
 from de_classes.api.messages import Request, Response, Streamed
 from de_classes.contracts import Plan, Source
-from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer, SchemaMismatch, ValueNotHeld
+from de_classes.errors import (
+    ApiUnreachable,
+    ConfigurationError,
+    InvalidAnswer,
+    InvalidFile,
+    SchemaMismatch,
+    ValueNotHeld,
+)
 from de_classes.pipelines import Pipeline
 from de_classes.storage.objects import LocalStore, MemoryStore
 from de_classes.testing.contract import SourceContract
@@ -107,7 +114,8 @@ class TestNdjson:
         pieces = [whole[at : at + cut] for at in range(0, len(whole), cut)]
 
         def batches(pieces: list[bytes]) -> list[pa.RecordBatch]:
-            return list(Ndjson().batches(iter(pieces), schema, size, table="t", where="the file"))
+            read = Ndjson().batches(iter(pieces), schema, size, table="t", where="the file")
+            return [batch.records for batch in read]
 
         found = batches(pieces)
         assert [row for batch in found for row in batch.to_pylist()] == records
@@ -116,7 +124,7 @@ class TestNdjson:
     @pytest.mark.parametrize("line", ['{"id": 1} {"id": 2}', '{"id":', '{"id": 1},', "nope", "\ufeff{}"])
     def test_a_line_that_is_no_json_is_named(self, line: str) -> None:
         """Lines are values of their own: none is completed by the next, or split."""
-        with pytest.raises(InvalidAnswer, match="line 3 is no JSON"):
+        with pytest.raises(InvalidFile, match="line 3 is no JSON"):
             rows_of(Shelf(f'{{"id": 7}}\n\n{line}\n{{"id": 8}}'.encode()), Download("orders", "/o", schema=SCHEMA))
 
     def test_a_line_that_does_not_fit_is_told(self) -> None:
@@ -129,7 +137,7 @@ class TestNdjson:
     def test_a_line_beyond_measure_is_an_error(self) -> None:
         """What would fill the memory is refused, with the remedy."""
         long = Download("orders", "/o", Ndjson(max_line_bytes=100))
-        with pytest.raises(InvalidAnswer, match="max_line_bytes"):
+        with pytest.raises(InvalidFile, match="max_line_bytes"):
             rows_of(Shelf(b'{"id": "' + b"x" * 200 + b'"}\n'), long, batch_bytes=50)
 
     def test_columns_are_inferred_where_none_are_declared(self) -> None:
@@ -160,12 +168,12 @@ class TestFiles:
 
     def test_a_packed_file_that_breaks_off_is_an_error(self) -> None:
         """Half a .gz file gives no rows to commit, though the server calls it whole."""
-        with pytest.raises(InvalidAnswer, match="unpacked as gzip"):
+        with pytest.raises(InvalidFile, match="unpacked as gzip"):
             rows_of(Shelf(gzip.compress(LINES)[:-9]), Download("orders", "/o", schema=SCHEMA))
 
     def test_a_bomb_is_not_unpacked(self) -> None:
         """What grows beyond measure is not read further."""
-        with pytest.raises(InvalidAnswer, match="grew to"):
+        with pytest.raises(InvalidFile, match="grew to"):
             rows_of(Shelf(gzip.compress(b"\n" * 40_000_000)), Download("orders", "/o", schema=SCHEMA))
 
     def test_a_file_that_broke_off_goes_on_where_it_broke(self) -> None:

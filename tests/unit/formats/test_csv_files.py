@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_classes.api.downloads import Csv
-from de_classes.errors import ConfigurationError, InvalidAnswer, SchemaMismatch, ValueNotHeld
+from de_classes.errors import ConfigurationError, InvalidFile, SchemaMismatch, ValueNotHeld
+from de_classes.formats import Csv
 
 
 def rows(
@@ -20,7 +20,17 @@ def rows(
     whole = text.encode() if isinstance(text, str) else text
     pieces = iter([whole[at : at + cut] for at in range(0, len(whole), cut)] if cut else [whole])
     batches = (how or Csv()).batches(pieces, schema, size, table="t", where="the file")
-    return [row for batch in batches for row in batch.to_pylist()]
+    return [row for batch in batches for row in batch.records.to_pylist()]
+
+
+def aside(text: bytes | str, schema: pa.Schema | None, how: Csv | None = None, *, size: int = 1 << 20) -> Any:
+    """The rows, and what was set aside, as (record, path, line, row)."""
+    whole = text.encode() if isinstance(text, str) else text
+    given, rejected = [], []
+    for batch in (how or Csv()).batches(iter([whole]), schema, size, table="t", where="f", misfits="quarantine"):
+        given += batch.records.to_pylist()
+        rejected += batch.rejected.to_pylist() if batch.rejected is not None else []
+    return given, [(one["record"], one["path"], one["place"], one["row"]) for one in rejected]
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.sampled_from(
@@ -54,7 +64,7 @@ def test_any_bytes_give_the_same_in_one_piece_and_in_many(noise: bytes, cut: int
     def outcome(cut: int) -> Any:
         try:
             return rows(b"a,b\n" + noise, cut=cut, size=24)
-        except (InvalidAnswer, SchemaMismatch) as error:
+        except (InvalidFile, SchemaMismatch) as error:
             return str(error)
 
     assert outcome(cut) == outcome(0)
@@ -120,7 +130,7 @@ def test_a_text_that_is_no_value_of_its_column_is_told(text: str, kind: pa.DataT
     """Nothing is rounded, wrapped or guessed: the error names column, row and text."""
     schema = pa.schema([("n", kind), ("x", pa.string())])
     good = f"n,x\n{text},a"
-    with pytest.raises(ValueNotHeld, match="row 0") as caught:
+    with pytest.raises(ValueNotHeld, match="record 0") as caught:
         rows(good, schema=schema)
     assert (caught.value.column, caught.value.row) == ("n", 0)
 
@@ -128,7 +138,7 @@ def test_a_text_that_is_no_value_of_its_column_is_told(text: str, kind: pa.DataT
 def test_rows_are_counted_over_the_whole_file() -> None:
     """The row in an error is the one of the file, also in a later batch."""
     text = "n,x\n" + "1,abcdefgh\n" * 20 + "one,a\n"
-    with pytest.raises(ValueNotHeld, match=r"row 20 .*'one' does not fit int64") as caught:
+    with pytest.raises(ValueNotHeld, match=r"record 20 .*line 22: .*'one' does not fit int64") as caught:
         rows(text, schema=pa.schema([("n", pa.int64()), ("x", pa.string())]), size=64)
     assert caught.value.row == 20
 
@@ -188,9 +198,9 @@ class TestSpelling:
 
     def test_bytes_that_are_no_text_in_the_encoding_are_an_error(self) -> None:
         """No byte is replaced."""
-        with pytest.raises(InvalidAnswer, match="UTF8"):
+        with pytest.raises(InvalidFile, match="UTF8"):
             rows(b"a,b\n\xff,1\n")
-        with pytest.raises(InvalidAnswer, match="ascii"):
+        with pytest.raises(InvalidFile, match="ascii"):
             rows(b"a,b\n\xff,1\n", Csv(encoding="ascii"))
 
     def test_delimiter_and_quote_may_be_others(self) -> None:
@@ -201,18 +211,18 @@ class TestSpelling:
     @pytest.mark.parametrize("record", ['1,"x', '1,"x"y', '1,"x" ', '"x""', '1,"a\n2,b'])
     def test_broken_quotes_are_an_error(self, record: str) -> None:
         """A quote that is not closed, or closed before the value's end, is not read as something else."""
-        with pytest.raises(InvalidAnswer, match="quote"):
+        with pytest.raises(InvalidFile, match="quote"):
             rows(f"a,b\n{record}\n3,z\n")
 
     @pytest.mark.parametrize("record", ["1", "1,2,3"])
     def test_records_have_as_many_values_as_there_are_columns(self, record: str) -> None:
         """Short records are not padded, and long ones not cut."""
-        with pytest.raises(InvalidAnswer, match="Expected 2 columns"):
+        with pytest.raises(InvalidFile, match="where there are 2 columns"):
             rows(f"a,b\n{record}\n")
 
     def test_a_record_that_is_too_long_is_an_error(self) -> None:
         """What could not be held in memory is refused with the remedy."""
-        with pytest.raises(InvalidAnswer, match="batch_bytes"):
+        with pytest.raises(InvalidFile, match="batch_bytes"):
             rows('a,b\n1,"' + "x" * 500 + '"\n', size=100, cut=10)
 
     def test_empty_lines_are_values_only_of_a_single_column(self) -> None:
@@ -221,14 +231,63 @@ class TestSpelling:
         assert rows("a,b\n\n1,2\n\n") == [{"a": "1", "b": "2"}]
 
     def test_files_without_records_have_no_rows(self) -> None:
-        """A header alone has no rows."""
+        """A header alone has no rows, nor has an empty file that needs none."""
+        assert rows("", Csv(header=False), pa.schema([("a", pa.string())])) == []
         assert rows("a,b") == rows("a,b\n") == []
 
     @pytest.mark.parametrize("text", ["", "\ufeff"])
     def test_a_file_without_its_header_is_none(self, text: str) -> None:
         """Nothing at all is a broken download, and replaces no table by nothing."""
-        with pytest.raises(InvalidAnswer, match="without a header"):
+        with pytest.raises(InvalidFile, match="has no header"):
             rows(text)
+
+
+class TestMisfits:
+    SCHEMA = pa.schema([("n", pa.int64()), ("x", pa.string())])
+
+    def test_are_set_aside_with_their_line(self) -> None:
+        """Rows of too few or too many values, odd values and odd quotes are kept as they came; the others are read."""
+        text = 'n,x\n1,a\n\ntwo,b\n3\n4,"c\nd"\n5,e,f\n6,"g"h\n7,i\n'
+        assert aside(text, self.SCHEMA) == (
+            [{"n": 1, "x": "a"}, {"n": 4, "x": "c\nd"}, {"n": 7, "x": "i"}],
+            [
+                ("two,b", "n", "f, line 4", 1),
+                ("3", None, "f, line 5", 2),
+                ("5,e,f", None, "f, line 8", 4),
+                ('6,"g"h', None, "f, line 9", 5),
+            ],
+        )
+
+    def test_bytes_that_are_no_text_are_set_aside(self) -> None:
+        """The row is kept with the bytes in hexadecimal digits."""
+        assert aside(b"n,x\n1,\xff\n2,b\n", self.SCHEMA)[1] == [("1,\\xff", None, "f, line 2", 0)]
+
+    @given(st.lists(st.sampled_from(["1,a", "x,b", "2", '3,"c\n"', '4,"d"d', "5,e,f", '"6",""']), max_size=30))
+    def test_are_the_same_whatever_the_size_of_batches(self, records: list[str]) -> None:
+        """What is set aside, and where it stood, does not depend on how the file is cut."""
+        text = "\n".join(["n,x", *records])
+        given, rejected = aside(text, self.SCHEMA)
+        assert aside(text, self.SCHEMA, size=24) == (given, rejected)
+        assert len(given) + len(rejected) == len(records)
+
+    def test_a_quote_without_an_end_is_no_misfit(self) -> None:
+        """Nobody knows what such a file was to say behind the quote, so that none of it is read."""
+        with pytest.raises(InvalidFile, match="line 3 has no end"):
+            aside('n,x\n1,a\n2,"b\n3,c\n', self.SCHEMA)
+
+
+class TestDialects:
+    def test_escapes(self) -> None:
+        """A character may escape quotes, delimiters and itself, within quotes and without."""
+        text = 'a,b\n"x\\"y,",1\\,5\n"\\\\",z\n'
+        assert rows(text, Csv(escape="\\"), size=16) == [{"a": 'x"y,', "b": "1,5"}, {"a": "\\", "b": "z"}]
+
+    def test_lines_at_the_front_may_be_skipped(self) -> None:
+        """A title is left out, and lines are counted with it."""
+        how = Csv(skip_lines=2)
+        assert rows("A title\n\na,b\n1,2\n", how, cut=3) == [{"a": "1", "b": "2"}]
+        with pytest.raises(InvalidFile, match="line 4:"):
+            rows("A title\n\na,b\n1\n", how)
 
 
 def test_settings_that_mean_nothing_are_refused_all_at_once() -> None:

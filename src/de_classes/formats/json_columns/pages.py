@@ -93,8 +93,8 @@ class Records(Sequence[Any]):
         return True
 
     def text(self, at: int) -> str:
-        """One of them, as it came."""
-        return bytes(self._texts[at]).decode()
+        """One of them, as it came; bytes that are no text are told in hexadecimal digits."""
+        return bytes(self._texts[at]).decode(errors="backslashreplace")
 
     @classmethod
     def joined(cls, several: Sequence[Records]) -> Records:

@@ -10,7 +10,7 @@ from de_classes.errors import ValueNotHeld
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from de_classes.errors import SchemaMismatch
+    from de_classes.errors import DeClassesError
 
 __all__ = ["Unfit", "json_names"]
 
@@ -18,12 +18,12 @@ __all__ = ["Unfit", "json_names"]
 class Unfit(Exception):  # noqa: N818 -- a message within this package
     """Some value of some records does not fit; `path` is dotted, and empty where it is about the whole record."""
 
-    def __init__(self, path: str, fact: str, kind: type[SchemaMismatch | ValueNotHeld] = ValueNotHeld) -> None:
+    def __init__(self, path: str, fact: str, kind: type[DeClassesError] = ValueNotHeld) -> None:
         super().__init__(path, fact)
         self.path, self.fact, self.kind = path, fact, kind
 
-    def error(self, table: str, row: int, where: str, remedy: str) -> SchemaMismatch | ValueNotHeld:
-        """The error of a record: its number in the page, counted from 0, and the page in words."""
+    def error(self, table: str, row: int, where: str, remedy: str) -> DeClassesError:
+        """The error of a record: its number in the page, counted from 0, and the page or file in words."""
         return self.kind(
             f"{table}.{self.path}" if self.path else table,
             f"record {row} (counted from 0) of {where}: {self.fact}",
