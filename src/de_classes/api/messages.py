@@ -7,7 +7,6 @@ A transport is any callable that takes a `Request` and returns its `Response`. `
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -18,9 +17,10 @@ from urllib.parse import unquote, unquote_plus, urlencode, urljoin, urlsplit, ur
 import msgspec
 
 from de_classes.configs.secrets import Secret
-from de_classes.errors import ConfigurationError, InvalidAnswer
+from de_classes.errors import ConfigurationError
 
 from ._masking import mask_of
+from ._reading import json_of, utf8_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,8 +50,6 @@ Param: TypeAlias = "_Value | Sequence[_Value]"
 
 _Value: TypeAlias = "str | int | float | bool | Decimal | date | Secret | None"
 
-_PLAIN = msgspec.json.Decoder()
-_EXACT = msgspec.json.Decoder(float_hook=Decimal)
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\xa0\u2028\u2029]")
 _USER = re.compile(r"//[^/#]*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -156,34 +154,17 @@ class Response:
             InvalidAnswer: it is no JSON, or none that can be read.
 
         """
-        try:
-            return (_EXACT if exact else _PLAIN).decode(self.body.removeprefix(BOM_UTF8))
-        except (RecursionError, ArithmeticError) as error:
-            raise InvalidAnswer(
-                self.request.name,
-                f"status {self.status} with JSON that cannot be read: {error or type(error).__name__}",
-                "It is nested too deep, or has a number beyond any measure. Report it to the API's makers.",
-                url=self.url,
-                status=self.status,
-            ) from error
-        except (msgspec.MsgspecError, ValueError) as error:
-            if not self.body:
-                raise InvalidAnswer(
-                    self.request.name,
-                    f"status {self.status} without a body, where JSON is needed",
-                    "Check the URL and the path; an API that says nothing has no records to give there.",
-                    url=self.url,
-                    status=self.status,
-                ) from error
-            kind = self.headers.get("content-type", "no content type")
-            raise InvalidAnswer(
-                self.request.name,
-                f"status {self.status} with a page that is no JSON ({kind}, {len(self.body)} bytes, "
-                f"beginning {self.excerpt(60)!r}): {error}",
-                "Check the URL and the path; a login page or a proxy may have answered in the API's place.",
-                url=self.url,
-                status=self.status,
-            ) from error
+        return json_of(self, exact=exact)
+
+    @property
+    def utf8(self) -> bytes:
+        """The body's text in UTF-8, for those who read JSON.
+
+        Raises:
+            InvalidAnswer: it is in another charset than its headers say.
+
+        """
+        return utf8_of(self)
 
     def excerpt(self, length: int = 200) -> str:
         """The first characters of the body on one line, without secrets; nothing of what may be a token."""

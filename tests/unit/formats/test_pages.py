@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import msgspec
@@ -87,6 +88,30 @@ def test_one_field_is_read_alone(path: str, values: list[object] | None) -> None
 def test_a_field_within_what_is_no_object_is_none(record: str) -> None:
     """A parent that is missing or no object has no field."""
     assert _records('{"a": {"b": 1}}', record).field("a.b") is None
+
+
+HALVES = st.sampled_from(["\ud800", "\udbff", "\udc00", "\udfff"])
+TEXTS = st.lists(st.one_of(st.characters(), HALVES, st.sampled_from('\\"u'))).map("".join)
+
+
+@given(texts=st.lists(TEXTS, min_size=1, max_size=4), escaped=st.booleans())
+def test_only_halves_of_characters_keep_a_record_from_being_read(texts: list[str], escaped: bool) -> None:
+    """Records are what they were, each as it came, but for those with a half of a character, which are told."""
+    written = [json.dumps({"t": text}, ensure_ascii=escaped or not _is_whole(text)) for text in texts]
+    apart = taken_apart(f'{{"n": 1, "a": [{", ".join(written)}]}}'.encode(), "a")
+    assert apart is not None
+    for at in range(len(texts)):
+        assert apart[1].text(at) == written[at]
+        read = json.loads(written[at])
+        if _is_whole(read["t"]):
+            assert apart[1][at] == read
+        else:
+            with pytest.raises(InvalidAnswer, match=rf"number {at}, .*half a character"):
+                apart[1][at]
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def test_digests_tell_pages_apart() -> None:

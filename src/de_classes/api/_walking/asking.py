@@ -121,7 +121,7 @@ class Asking:
 
     def _read(self, response: Response) -> Page:
         where = self.resource.records_at
-        parts = None if is_jsonpath(where) else taken_apart(response.body, where, response.url)
+        parts = None if is_jsonpath(where) else taken_apart(response.utf8, where, response.url)
         self._check(response, parts[0] if parts is not None else None)
         answer, records = parts or _decoded(response, where)
         asked = response.request

@@ -116,8 +116,9 @@ def digest_of_records(records: Sequence[Any]) -> str:
     if last < 0:
         return ""
     taken = sorted({last * n // (_SAMPLED - 1) for n in range(_SAMPLED)})
-    size = records.nbytes if isinstance(records, Records) else 0
-    return digest([last, size, *(records[at] for at in taken)])
+    if isinstance(records, Records):  # as texts: one that cannot be read is no matter of paging
+        return digest([last, records.nbytes, *map(records.text, taken)])
+    return digest([last, 0, *(records[at] for at in taken)])
 
 
 def own_state(state: PageState, *names: str) -> PageState:

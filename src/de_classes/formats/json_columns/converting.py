@@ -207,7 +207,7 @@ class _Taking:
             except InvalidAnswer as error:
                 if self.converter.shaping.misfits == "fail":
                     raise
-                self._reject(row, Unfit("", error.fact))
+                self._reject(row, Unfit(error.context.get("column") or "", error.fact))
                 continue
             if row in unfit:
                 self._reject(row, unfit[row])

@@ -12,14 +12,17 @@ from codecs import BOM_UTF8
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import msgspec
+import pyarrow as pa
 
 from de_classes.errors import InvalidAnswer
 
+from .surrogates import count_halves, path_of_half, without_halves
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["Records", "taken_apart"]
 
@@ -55,18 +58,29 @@ class Records(Sequence[Any]):
     def __getitem__(self, at: int | slice) -> Any:
         if isinstance(at, slice):
             return Records(self._texts[at], self._where)
-        return self._decoded(self._texts[at])
+        try:
+            return _EXACT.decode(self._texts[at])
+        except _UNREADABLE as error:
+            raise self._unreadable(at, error) from error
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._decoded, self._texts)
+        return map(self.__getitem__, range(len(self)))
 
-    def _decoded(self, text: msgspec.Raw) -> Any:
-        try:
-            return _EXACT.decode(text)
-        except _UNREADABLE as error:
-            raise InvalidAnswer(
-                self._where, f"a record in it cannot be read: {error}", "Report it to the API's makers."
-            ) from error
+    def _unreadable(self, at: int, error: Exception) -> InvalidAnswer:
+        """The error of a record, which has the path of what cannot be read as its `column` where that is known."""
+        path = path_of_half(bytes(self._texts[at]))
+        if path is None:
+            fact = str(error)
+        else:
+            fact = (
+                f"half a character (a lone surrogate) {f'at {path!r}' if path else 'in a name'}, which no text can hold"
+            )
+        return InvalidAnswer(
+            self._where,
+            f"a record in it cannot be read (number {at}, counted from 0): {fact}",
+            "Report it to the API's makers; a resource can set such records aside: misfits='quarantine'.",
+            column=path,
+        )
 
     @property
     def nbytes(self) -> int:
@@ -159,27 +173,51 @@ class Records(Sequence[Any]):
 def taken_apart(body: bytes, records_at: str, where: str = "the page") -> tuple[Any, Records] | None:
     """The answer, and the records at a dotted path of it ("" for the answer itself).
 
-    In the answer, `Records` stand in the place of the list. None where there is no list, or no JSON.
+    In the answer, `Records` stand in the place of the list. None where there is no list, or no JSON. A record may have
+    halves of characters, and cannot be read then; nothing else may.
     """
+    names = records_at.split(".") if records_at else []
     try:
         body = body.removeprefix(BOM_UTF8)  # some servers send one, and RFC 8259 lets us read on
         body.decode()  # where text is skipped, nobody else looks whether it is UTF-8
-        return _apart(body, records_at.split(".") if records_at else [], where)
+        try:
+            return _apart(body, names, lambda texts: Records(texts, where))
+        except _UNREADABLE:
+            return _apart_with_halves(body, names, where)
     except _UNREADABLE:
         return None
 
 
-def _apart(text: bytes | msgspec.Raw, names: list[str], where: str) -> tuple[Any, Records] | None:
+_Made: TypeAlias = "Callable[[list[msgspec.Raw]], Records]"
+
+
+def _apart(text: bytes | msgspec.Raw, names: list[str], made: _Made) -> tuple[Any, Records] | None:
     if not names:
-        records = Records(_ITEMS.decode(text), where)
+        records = made(_ITEMS.decode(text))
         return records, records
     members = _MEMBERS.decode(text)
     name, *further = names
-    inner = _apart(members.pop(name), further, where) if name in members else None
+    inner = _apart(members.pop(name), further, made) if name in members else None
     if inner is None:
         return None
     answer = {other: _EXACT.decode(value) for other, value in members.items()}
     return {**answer, name: inner[0]}, inner[1]
+
+
+def _apart_with_halves(body: bytes, names: list[str], where: str) -> tuple[Any, Records] | None:
+    """The same where records have halves of characters: it is cut as if they had none, and each stays as it came."""
+    mended = without_halves(body)
+    found = _apart(mended, names, lambda texts: Records(_same_places(texts, mended, body), where))
+    if found is None or sum(count_halves(bytes(text)) for text in found[1]._texts) < count_halves(body):  # noqa: SLF001 -- its own module
+        return None
+    return found
+
+
+def _same_places(texts: list[msgspec.Raw], within: bytes, other: bytes) -> list[msgspec.Raw]:
+    """What stands in the other bytes where the texts, which are slices, stand within theirs."""
+    begin = pa.py_buffer(within).address
+    starts = ((pa.py_buffer(text).address - begin, memoryview(text).nbytes) for text in texts)
+    return [msgspec.Raw(other[start : start + size]) for start, size in starts]
 
 
 def _behind(before: bytes, text: bytes) -> msgspec.Raw:
