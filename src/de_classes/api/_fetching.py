@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 from de_classes.errors import ApiStatusError, ApiUnreachable, InvalidAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
     from de_classes.api.client import ApiClient
     from de_classes.api.messages import Param, Streamed
@@ -58,8 +58,10 @@ class RemoteFile:
             return Told()
         return Told(_strong(answer.headers), _length(answer.headers))
 
-    def pieces(self, etag: str | None = None) -> Iterator[bytes]:
+    def pieces(self, etag: str | None = None, heard: MutableMapping[str, str] | None = None) -> Iterator[bytes]:
         """The file as it arrives. Where it breaks off, it is taken up if a strong ETag vouches for the rest.
+
+        The headers that it comes with are put into `heard` before the first piece.
 
         Raises:
             ApiUnreachable: it broke off.
@@ -74,6 +76,8 @@ class RemoteFile:
                     # The server need not say again what the file is; where half of it is here, it must.
                     _refuse_another(answer, known, "none" if arrived else known)
                     known = known or _strong(answer.headers)
+                    if heard is not None and not arrived:
+                        heard.update(answer.headers)
                     # What is packed for the way has bytes of its own, which no range counts.
                     resumable = known is not None and not _is_packed(answer)
                     skipped = 0 if answer.status == _PARTIAL else arrived

@@ -31,6 +31,7 @@ from de_classes.formats.packing import COMPRESSIONS, unpacked_file
 from de_classes.utils.retry import RetryPolicy
 
 from ._fetching import RemoteFile
+from ._reading import utf8_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,6 +104,9 @@ class DownloadSource:
     Memory is a few times `batch_bytes`, whatever a file's size. A download that breaks off goes on where it broke if
     the server vouches for the rest by a strong ETag, and fails otherwise: no half file is committed. Plans hold the
     whole file, so runs replace, or merge by a primary key.
+
+    A text is UTF-8; one that is not is read in the charset that its Content-Type names, unless `Csv(encoding=...)`
+    does.
 
     Args:
         client: asks for the files.
@@ -187,11 +191,19 @@ class _Split:
         """The rows as they arrive."""
         where = self.file.url
         download = self.download
-        pieces = unpacked_file(self.file.pieces(self.etag), download.compression, where, self.max_expansion)
+        heard: dict[str, str] = {}
+        pieces = unpacked_file(self.file.pieces(self.etag, heard), download.compression, where, self.max_expansion)
+        if _is_of_utf8(download.format):
+            pieces = utf8_pieces(pieces, heard, where)
         for records, rejected in download.format.batches(
             pieces, download.schema, self.batch_bytes, table=download.name, where=where, misfits=download.misfits
         ):
             yield Batch(records, rejected=rejected)
+
+
+def _is_of_utf8(form: FileFormat) -> bool:
+    """Whether a text is wanted as UTF-8, where the user has not said that it is in something else."""
+    return isinstance(form, Ndjson) or (isinstance(form, Csv) and form.encoding == "utf-8")
 
 
 # --- To an object store -----------------------------------------------------------------------------------------------

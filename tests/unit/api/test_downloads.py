@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from de_classes.api import ApiClient
 from de_classes.api._doors.downloads import main
+from de_classes.api._reading import utf8_pieces
 from de_classes.api.downloads import Csv, Download, Downloaded, DownloadSource, Ndjson, download_to
 from de_classes.api.messages import Request, Response, Streamed
 from de_classes.contracts import Plan, Source
@@ -231,6 +232,44 @@ class TestFiles:
             pytest.raises(ApiUnreachable, match=f"{len(LINES)} of {len(LINES) + 1} bytes"),
         ):
             taken(plan)
+
+
+class TestCharsets:
+    @pytest.mark.parametrize("charset", ["iso-8859-2", "cp1250", "utf-16", "utf-16-le", "utf-16-be", "utf-8"])
+    @pytest.mark.parametrize("kind", [Csv(), Ndjson()], ids=["csv", "ndjson"])
+    def test_a_text_is_utf8_or_what_the_headers_say(self, kind: Any, charset: str) -> None:
+        """What is not UTF-8 is read as Content-Type says, packed files included; what is UTF-8 is, whatever it says."""
+        text = "n\nZażółć\n" if isinstance(kind, Csv) else '{"n": "Zażółć"}\n'
+        body = text.encode(charset)
+        for name, sent in ((charset, body), (charset, gzip.compress(body)), ("iso-8859-2", text.encode())):
+            shelf = Shelf(sent, **{"Content-Type": f"text/plain; charset={name}"})
+            assert rows_of(shelf, Download("words", "/words", kind)) == [{"n": "Zażółć"}]
+
+    @given(
+        text=st.text("aż\u20ac😀", min_size=1),
+        charset=st.sampled_from(["utf-8", "utf-16", "cp1250"]),
+        cut=st.integers(1, 9),
+    )
+    def test_wherever_it_is_cut(self, text: str, charset: str, cut: int) -> None:
+        """However the pieces come, the text is the same."""
+        text, body = text.replace("😀", ""), text.replace("😀", "").encode(charset)
+        pieces = (body[at : at + cut] for at in range(0, len(body), cut))
+        headers = {"content-type": "text/csv; charset=windows-1250"}
+        assert b"".join(utf8_pieces(pieces, headers, "it")).decode() == text
+
+    def test_what_begins_as_utf8_and_goes_on_otherwise_is_an_error(self) -> None:
+        """Nobody knows then what the beginning was; what the user says goes before all."""
+        body = "n\nZażółć\n".encode() * 999 + "Zażółć\n".encode("cp1250")
+        shelf = Shelf(body, **{"Content-Type": "text/csv; charset=windows-1250"})
+        with pytest.raises(InvalidAnswer, match="its beginning is UTF-8"):
+            rows_of(shelf, Download("words", "/words", Csv()))
+        assert rows_of(shelf, Download("words", "/words", Csv(encoding="cp1250")))[-1] == {"n": "Zażółć"}
+
+    def test_a_charset_that_nobody_knows_is_an_error(self) -> None:
+        """It is named, with where the encoding can be said."""
+        shelf = Shelf(b"n\n\xff\n", **{"Content-Type": "text/csv; charset=x-mine"})
+        with pytest.raises(InvalidAnswer, match=r"'x-mine' is not known(.|\n)*encoding"):
+            rows_of(shelf, Download("words", "/words", Csv()))
 
 
 class TestPlans:
