@@ -10,7 +10,8 @@ import csv
 import io
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
@@ -19,6 +20,7 @@ from de_classes.errors import ConfigurationError, InvalidFile, SchemaMismatch
 
 from ._csv_records import CsvGrammar, Endless, lines_in
 from .file_format import Decoded, Misfit, misfits_of
+from .guessing import guessed
 from .json_columns.unfit import Unfit
 from .texts import check_types, typed
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Csv"]
 
 _BOM = codecs.BOM_UTF8
+_SAMPLED_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,10 @@ class Csv:
     """Whether they do so in quotes, too; PostgreSQL writes an empty text as `""`, and null as nothing."""
     extra_columns: ExtraFields = "refuse"
     """What becomes of columns that a declared schema does not have: `refuse` or `ignore`."""
+    missing_columns: Literal["refuse", "null"] = "refuse"
+    """What becomes of columns of the schema that a file does not have: `refuse`, or they are `null`."""
+    guess: bool = False
+    """Whether columns that are sampled get the types that their texts seem to have, see `formats.guessing`."""
 
     def check(self, table: str, schema: pa.Schema | None) -> None:
         """Refuse what cannot be read.
@@ -78,6 +85,8 @@ class Csv:
             problems.append(f"skip_lines={self.skip_lines} is less than 0")
         if self.extra_columns not in {"refuse", "ignore"}:
             problems.append(f"extra_columns={self.extra_columns!r} is neither 'refuse' nor 'ignore'")
+        if self.missing_columns not in {"refuse", "null"}:
+            problems.append(f"missing_columns={self.missing_columns!r} is neither 'refuse' nor 'null'")
         if not self.header and schema is None:
             problems.append("there is neither a header nor a schema")
         try:
@@ -122,29 +131,35 @@ class Csv:
             ) from None
         reading.end()
 
-    def names_in(self, pieces: Iterator[bytes], *, most: int, where: str) -> list[str]:
-        """The names that the header has.
+    def sampled(self, text: bytes, *, table: str, where: str) -> pa.Schema:
+        """The columns in the header: texts, or what they seem to be if `guess` is set.
 
         Raises:
-            InvalidFile: there is none within so many bytes.
+            InvalidFile: there is no header.
 
         """
-        text = _without_lines(_as_utf8(pieces, self.encoding, where), self.skip_lines)
-        grammar = CsvGrammar(self.delimiter, self.quote, self.escape)
-        try:
-            block = next(grammar.blocks(text, most), None)
-        except Endless:
-            block = None
-        if block is None or block.broken:
+        shown = _without_lines(_as_utf8(iter([text]), self.encoding, where, whole=False), self.skip_lines)
+        grammar, whole = CsvGrammar(self.delimiter, self.quote, self.escape), b"".join(shown)
+        header = grammar.first(whole if whole.count(b"\n") else whole + b"\n")
+        if not self.header or not header or not whole:
             raise _without_header(where)
-        return self.header_of(grammar.first(block.text) or b"")
+        names = _names(self, header, where)
+        _check_columns(names, None, self, table, where)
+        records = b"".join(islice(grammar.each(whole[len(header) :]), _SAMPLED_ROWS))
+        if not self.guess or not records:
+            return pa.schema([pa.field(name, pa.string()) for name in names])
+        try:
+            texts = self.texts(records, names)
+        except Unfit as unfit:
+            raise InvalidFile(where, unfit.fact, "Check delimiter and quote, or declare the columns.") from None
+        return pa.schema([pa.field(name, guessed(texts.column(name).combine_chunks())) for name in names])
 
     def header_of(self, record: bytes) -> list[str]:
-        """The names in a header."""
+        """The names in a header; UnicodeDecodeError where it is no text."""
         spelling: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if self.quote is None else {"quotechar": self.quote}
         if self.escape is not None:
             spelling |= {"escapechar": self.escape, "doublequote": False}
-        line = io.StringIO(record.decode(errors="replace"), newline="")
+        line = io.StringIO(record.decode(), newline="")
         return next(csv.reader(line, delimiter=self.delimiter, **spelling), []) or [""]
 
     def texts(self, block: bytes, names: list[str]) -> pa.Table:
@@ -223,10 +238,10 @@ class _Reading:
             header = (b"" if block.broken else self.grammar.first(block.text)) or b""
             if not header:
                 raise _without_header(self.where)
-            self.names = self.how.header_of(header)
+            self.names = _names(self.how, header, self.where)
         else:
             self.names = schema.names
-        _check_columns(self.names, schema, self.table, self.where, ignore_extra=self.how.extra_columns == "ignore")
+        _check_columns(self.names, schema, self.how, self.table, self.where)
         self.line += lines_in(header)
         return block.text[len(header) :]
 
@@ -302,6 +317,13 @@ class _Taken(NamedTuple):
     misfits: list[Misfit]
 
 
+def _names(how: Csv, header: bytes, where: str) -> list[str]:
+    try:
+        return how.header_of(header)
+    except UnicodeDecodeError as error:
+        raise InvalidFile(where, f"its header is no text ({error})", "Is it CSV? If so, Csv(encoding=...).") from None
+
+
 def _told(error: Exception) -> str:
     """What Arrow says, without its counting of rows, which is that of a part."""
     told = " ".join(str(error).split())
@@ -324,11 +346,11 @@ def _without_lines(pieces: Iterator[bytes], lines: int) -> Iterator[bytes]:
             yield rest
 
 
-def _as_utf8(pieces: Iterator[bytes], encoding: str, where: str) -> Iterator[bytes]:
-    """The text without a mark of byte order, in UTF-8."""
+def _as_utf8(pieces: Iterator[bytes], encoding: str, where: str, *, whole: bool = True) -> Iterator[bytes]:
+    """The text without a mark of byte order, in UTF-8; one that is not whole may end within a character."""
     name = codecs.lookup(encoding).name
     head, started = b"", False
-    for piece in pieces if name in {"utf-8", "utf-8-sig"} else _recoded(pieces, name, where):
+    for piece in pieces if name in {"utf-8", "utf-8-sig"} else _recoded(pieces, name, where, whole=whole):
         head += piece
         if started or len(head) >= len(_BOM):
             yield head if started else head.removeprefix(_BOM)
@@ -337,33 +359,34 @@ def _as_utf8(pieces: Iterator[bytes], encoding: str, where: str) -> Iterator[byt
         yield head.removeprefix(_BOM)
 
 
-def _recoded(pieces: Iterator[bytes], encoding: str, where: str) -> Iterator[bytes]:
+def _recoded(pieces: Iterator[bytes], encoding: str, where: str, *, whole: bool) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         for piece in pieces:
             yield decoder.decode(piece).encode()
-        yield decoder.decode(b"", final=True).encode()
+        yield decoder.decode(b"", final=whole).encode()
     except UnicodeError as error:
         raise InvalidFile(
             where, f"it is not in {encoding} ({error})", "Name its encoding: Csv(encoding=...)."
         ) from None
 
 
-def _check_columns(
-    names: Sequence[str], schema: pa.Schema | None, table: str, where: str, *, ignore_extra: bool
-) -> None:
+def _check_columns(names: Sequence[str], schema: pa.Schema | None, how: Csv, table: str, where: str) -> None:
     """Tell all differences between the header and the columns that are wanted."""
     twice = sorted({name for name in names if names.count(name) > 1})
     problems = [f"the header has {', '.join(map(repr, twice))} more than once"] if twice else []
     if schema is not None:
-        lacking = [repr(name) for name in schema.names if name not in names]
-        extra = [] if ignore_extra else [repr(name) for name in names if name not in schema.names]
+        nulls = how.missing_columns == "null"
+        lacking = [repr(one.name) for one in schema if one.name not in names and not (nulls and one.nullable)]
+        ignored = how.extra_columns == "ignore"
+        extra = [] if ignored else [repr(name) for name in names if name not in schema.names]
         problems += [f"it lacks {', '.join(lacking)}"] if lacking else []
         problems += [f"it has {', '.join(extra)}, not declared"] if extra else []
     if problems:
         raise SchemaMismatch(
             table,
             f"{where}: {'; '.join(problems)}",
-            'Correct the schema or the file; columns that are not wanted: Csv(extra_columns="ignore").',
+            'Correct the schema or the file; columns that are not wanted: Csv(extra_columns="ignore"), or that not all'
+            ' files have: Csv(missing_columns="null").',
             table=table,
         )

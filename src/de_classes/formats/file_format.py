@@ -48,6 +48,10 @@ class FileFormat(Protocol):
         """
         ...
 
+    def sampled(self, text: bytes, *, table: str, where: str) -> pa.Schema:
+        """The columns that the beginning of a file shows; its last record may be cut off."""
+        ...
+
 
 class Misfit(NamedTuple):
     """A row of a file that does not fit."""

@@ -81,6 +81,19 @@ class Ndjson:
         for block in _blocks(pieces, batch_bytes, max(batch_bytes, self.max_line_bytes), where):
             yield from reading.rows(block)
 
+    def sampled(self, text: bytes, *, table: str, where: str) -> pa.Schema:
+        """The columns that whole lines show, as they are inferred for an API.
+
+        Raises:
+            InvalidFile: a line is no JSON.
+            SchemaMismatch: a column has values of several kinds.
+
+        """
+        whole = text[: text.rfind(b"\n") + 1] or text
+        reading = _Reading(Converter(Shaping(table)), where)
+        schemas = [batch.records.schema for batch in reading.rows(whole)]
+        return schemas[0] if schemas else pa.schema([])
+
 
 @dataclass
 class _Reading:

@@ -54,7 +54,7 @@ def check_types(table: str, schema: pa.Schema) -> None:
 
 
 def typed(texts: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns of the schema, by name.
+    """The columns of the schema, by name; those that there are no texts of are null.
 
     Raises:
         Unfit: a text is no value of its column; which row has it is not looked for.
@@ -62,6 +62,9 @@ def typed(texts: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
     """
     columns = []
     for field in schema:
+        if field.name not in texts.column_names:
+            columns.append(pa.nulls(texts.num_rows, field.type))
+            continue
         column: Any = texts.column(field.name).combine_chunks()
         try:
             columns.append(_converted(column, field))

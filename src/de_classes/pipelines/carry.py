@@ -17,7 +17,7 @@ from de_classes.utils.read_ahead import Stopped, read_ahead
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from de_classes.contracts import Load, Position, Receipt, Split, Transform
+    from de_classes.contracts import Item, Load, Position, Receipt, Split, Transform
 
 __all__ = ["Carried", "Kept", "Limit", "Outlet", "Watch", "Way", "carry", "kept"]
 
@@ -42,6 +42,8 @@ class Outlet:
     load: Load
     deletes: bool = False
     """Whether the load is told which keys are alive, to delete the others."""
+    remembers: bool = False
+    """Whether the load is told which items are complete, to remember them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ class _Writing:
     rows: int = 0
     rejected: int = 0
     alive: int | None = None
+    items: tuple[Item, ...] = ()
 
     def written(self, batches: Iterator[Batch]) -> tuple[Receipt, ...]:
         """Write all of them."""
@@ -243,9 +246,11 @@ class _Writing:
             alive = batch.alive if self.outlet.deletes else None
             if alive is not None:
                 self.alive = (self.alive or 0) + alive.num_rows
+            items = batch.items if self.outlet.remembers else ()
+            self.items += items
             self.watch.progressed(self.number, records.num_rows)
-            if records.num_rows or _rejected(batch) or alive is not None:
-                yield Batch(records, batch.position, batch.rejected, alive)
+            if records.num_rows or _rejected(batch) or alive is not None or items:
+                yield Batch(records, batch.position, batch.rejected, alive, items)
 
     def _check(self, receipts: Sequence[Receipt]) -> None:
         """See that the destination has all that was handed to it."""
@@ -265,6 +270,12 @@ class _Writing:
                 f"split {self.split.id!r}",
                 f"{self.alive} keys of existing rows were handed to the destination, which has {sum(told)}",
                 "Load into a destination that deletes by key, or do not ask for deletes.",
+            )
+        if tuple(item for receipt in receipts for item in receipt.items) != self.items:
+            raise CountMismatch(
+                f"split {self.split.id!r}",
+                f"{len(self.items)} items were handed to the destination, whose receipts have others",
+                "A destination that remembers items says in its receipts which it was given.",
             )
 
 

@@ -15,12 +15,14 @@ from de_classes.utils.faults import reach
 from de_classes.utils.fingerprint import fingerprint
 
 from .carry import Limit, kept
+from .items import are_remembered, planned_from
 from .report import StreamReport
 from .workers import Sink, SplitWorkers, shares_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
 
     from de_classes.contracts import Load, Plan, Position, Receipt, Split, Stream, Transform
 
@@ -74,18 +76,25 @@ class Passage:
         run = self.runner
         for line in self.lines:
             line.prepare(self.stream)
+            line.remembers = are_remembered(run.source, run.destination)
         ended, lost = False, 0
         while not ended:
             try:
                 with self._begun():
                     reach("runner.before_plan")
-                    with run.source.plan(self.stream, self.position) as plan:
+                    with self._planned() as plan:
                         ended = self._take(plan)
             except PlanLost:
                 lost += 1
                 # Pieces that were complete are offered by the next load; where the plan is the same, they are taken.
                 if lost == _MOST_LOST_PLANS:
                     raise
+
+    def _planned(self) -> AbstractContextManager[Plan]:
+        run = self.runner
+        # Lines that remember items are alone in their passage, since what they remember may differ.
+        into = self.lines[0].into
+        return planned_from(run.source, run.destination, run.pipeline, into, run.mode, self.stream, self.position)
 
     @contextmanager
     def _begun(self) -> Iterator[None]:
@@ -251,7 +260,7 @@ class Line:
         self.told = told
         self.load: Load
         self.report: StreamReport
-        self.deletes = False
+        self.deletes = self.remembers = False
         self._transforms = target.transforms
         self._way = ""
         self._rows = self._bytes = self._rejected = self._commits = 0
@@ -259,7 +268,7 @@ class Line:
     @property
     def sink(self) -> Sink:
         """Where splits are carried to."""
-        return Sink(self._transforms, self.load, self.told, self.deletes)
+        return Sink(self._transforms, self.load, self.told, self.deletes, self.remembers)
 
     def prepare(self, stream: Stream) -> None:
         """Find out what the transforms make of the stream's columns, where these are known beforehand."""

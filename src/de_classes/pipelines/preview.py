@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from de_classes.contracts import Mode, Previews
 from de_classes.errors import DeClassesError
 
+from .items import planned_from
 from .passage import Line
 from .telling import Telling
 
@@ -79,7 +80,7 @@ def _stream_plan(  # noqa: PLR0913 -- everything that decides about a stream
         since = None if mode is Mode.REPLACE else destination.position(pipeline, line.into)
         if isinstance(destination, Previews):
             statements = tuple(destination.preview(line.into, mode))
-        with source.plan(stream, since) as plan:
+        with planned_from(source, destination, pipeline, line.into, mode, stream, since) as plan:
             splits = len(plan.splits)
     except DeClassesError as error:
         problem = str(error)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from de_classes.contracts import Mode, RunFailed, RunFinished, RunStarted
 from de_classes.errors import ConfigurationError
 
+from .items import are_remembered
 from .passage import Line, Passage, described
 from .report import RunReport
 from .telling import Telling
@@ -105,9 +106,11 @@ class Runner:
         return [line.report for line in lines]
 
     def _standing_alike(self, lines: Sequence[Line]) -> Sequence[Sequence[Line]]:
-        """The lines in groups of one position; to replace, all begin anew."""
+        """The lines in groups of one position; to replace, all begin anew. What remembers items stands for itself."""
         if len(lines) == 1 or self.mode is Mode.REPLACE:
             return [lines]
+        if are_remembered(self.source, self.destination):
+            return [[line] for line in lines]
         groups: list[tuple[Position | None, list[Line]]] = []
         for line in lines:
             position = self.destination.position(self.pipeline, line.into)

@@ -62,6 +62,8 @@ class Sink:
     told: Telling
     deletes: bool = False
     """Whether the load is told which keys are alive."""
+    remembers: bool = False
+    """Whether it is told which items are complete."""
 
 
 Ids: TypeAlias = "Mapping[int, str]"
@@ -102,7 +104,7 @@ class SplitWorkers:
 
     def _submit(self, split: Split, ids: Ids, way: Way) -> None:
         outlets = [
-            Outlet(split_id, sink.transforms, sink.load, sink.deletes)
+            Outlet(split_id, sink.transforms, sink.load, sink.deletes, sink.remembers)
             for split_id, sink in ((ids[n], self._sinks[n]) for n in ids)
         ]
         for n, split_id in ids.items():

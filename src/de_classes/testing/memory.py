@@ -21,7 +21,7 @@ from de_classes.utils.schemas import fitted, united, without_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from de_classes.contracts import Position
+    from de_classes.contracts import Ledger, Position
     from de_classes.utils.schemas import SchemaChanges
 
 __all__ = ["MemoryDestination", "MemoryLoad", "MemorySource", "MemorySplit"]
@@ -89,6 +89,8 @@ class _Shown:
     """By pipeline."""
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
+    items: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The versions of items by their names, by pipeline."""
 
 
 @dataclass
@@ -159,6 +161,12 @@ class MemoryDestination:
         target = self._targets.get(stream.name)
         return target.shown.positions.get(pipeline) if target else None
 
+    def ledger(self, pipeline: str, stream: Stream) -> Ledger:
+        """The items of the pipeline's commits."""
+        target = self._targets.get(stream.name)
+        known = target.shown.items.get(pipeline, {}) if target else {}
+        return lambda names: {name: known[name] for name in names if name in known}
+
     @contextmanager
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[MemoryLoad]:
         """Begin a load at the pipeline's present epoch."""
@@ -192,8 +200,9 @@ class MemoryDestination:
             pieces = [_checked(target.staged[str(receipt.details["name"])], receipt) for receipt in receipts]
             positions = {**shown.positions, load.pipeline: position}
             epochs = {**shown.epochs, load.pipeline: load.epoch + 1}
-            table = self._table(shown.table, pieces, load)
-            target.shown = _Shown(table, _rejected(shown, pieces, load), positions, epochs)
+            items = _items(shown, pieces, load)
+            table = self._table(_without_former(shown, pieces, load), pieces, load)
+            target.shown = _Shown(table, _rejected(shown, pieces, load), positions, epochs, items)
             target.forget(load.pipeline, load.epoch)
 
     def _table(self, shown: pa.Table | None, pieces: Sequence[_Piece], load: MemoryLoad) -> pa.Table | None:
@@ -232,6 +241,23 @@ def _rejected(shown: _Shown, pieces: Sequence[_Piece], load: MemoryLoad) -> Mapp
     kept = () if load.mode is Mode.REPLACE else shown.rejected.get(load.pipeline, ())
     coming = chain.from_iterable(piece.rejected for piece in pieces)
     return {**shown.rejected, load.pipeline: (*kept, *coming)}
+
+
+def _items(shown: _Shown, pieces: Sequence[_Piece], load: MemoryLoad) -> Mapping[str, Mapping[str, str]]:
+    known = {} if load.mode is Mode.REPLACE else shown.items.get(load.pipeline, {})
+    coming = {item.name: item.version for piece in pieces for item in piece.receipt.items}
+    return {**shown.items, load.pipeline: {**known, **coming}}
+
+
+def _without_former(shown: _Shown, pieces: Sequence[_Piece], load: MemoryLoad) -> pa.Table | None:
+    """What is visible, without the rows of items that come in another version."""
+    known, table = shown.items.get(load.pipeline, {}), shown.table
+    for item in (item for piece in pieces for item in piece.receipt.items):
+        if table is not None and item.column is not None and known.get(item.name, item.version) != item.version:
+            table = pa.Table.from_pylist(
+                [row for row in table.to_pylist() if row[item.column] != item.name], table.schema
+            )
+    return table
 
 
 def _same_destination(token: str) -> MemoryDestination:
@@ -297,6 +323,7 @@ class MemoryLoad:
                 position=batch.position or receipt.position,
                 rejected=sum(each.num_rows for each in rejected),
                 alive=None if alive is None else sum(each.num_rows for each in alive),
+                items=receipt.items + batch.items,
             )
         piece = _Piece(self.pipeline, self.epoch, receipt, kept, rejected, alive or [])
         self.destination._stage(self, piece)  # noqa: SLF001 -- the two are one thing

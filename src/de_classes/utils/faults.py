@@ -24,6 +24,7 @@ __all__ = ["ACTIONS", "POINTS", "arm", "reach"]
 POINTS = (
     "api.page.read",
     "dataset.read.batch",
+    "files.read.batch",
     "dataset.probe.between",
     "dataset.write.before_upload",
     "dataset.write.in_upload",
@@ -48,6 +49,7 @@ POINTS = (
     "postgres.write.before_commit",
     "postgres.write.after_commit",
     "postgres.commit.before_move",
+    "postgres.commit.after_replacing_items",
     "postgres.commit.after_move",
     "postgres.commit.before",
     "postgres.commit.after",

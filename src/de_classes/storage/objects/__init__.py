@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .dataset import Dataset as Dataset
     from .dataset import Vacuumed as Vacuumed
     from .destination import DatasetDestination as DatasetDestination
+    from .files import Files as Files
+    from .files import FileSource as FileSource
+    from .files import Parquet as Parquet
     from .formats import Format as Format
     from .formats import TableWriter as TableWriter
     from .load import DatasetLoad as DatasetLoad
@@ -38,6 +41,8 @@ __getattr__, __dir__, __all__ = lazy(
         "DatasetLoad": ".load",
         "DatasetSource": ".source",
         "DatasetSplit": ".source",
+        "FileSource": ".files",
+        "Files": ".files",
         "Format": ".formats",
         "LocalStore": ".store",
         "MemoryStore": ".store",
@@ -46,6 +51,7 @@ __getattr__, __dir__, __all__ = lazy(
         "ObjectInfo": ".store",
         "ObjectStore": ".store",
         "ObjectWriter": ".store",
+        "Parquet": ".files",
         "ParquetFormat": ".parquet",
         "S3Store": ".store",
         "TableWriter": ".formats",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from de_classes.storage.objects.store import ObjectStore
 
-__all__ = ["Compression", "ParquetFormat", "read_parquet"]
+__all__ = ["Compression", "ParquetFormat", "opened", "read_parquet", "rows_per_batch"]
 
 Compression: TypeAlias = Literal["zstd", "snappy", "gzip", "none"]
 
@@ -138,13 +138,13 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
                 "its columns are not those that were written",
                 "Restore the file as it was written.",
             )
-        file = _opened(raw, metadata, 4 * batch_bytes)
+        file = opened(raw, metadata, 4 * batch_bytes)
         for group in range(metadata.num_row_groups):
             about = metadata.row_group(group)
             if passed + about.num_rows <= skip:
                 passed += about.num_rows
                 continue
-            step = _rows_per_batch(about, memory / max(rows, 1), batch_bytes)
+            step = rows_per_batch(about, memory / max(rows, 1), batch_bytes)
             for batch in file.iter_batches(step, row_groups=[group]):
                 wanted = batch.slice(min(max(skip - passed, 0), batch.num_rows))
                 passed += batch.num_rows
@@ -152,7 +152,7 @@ def read_parquet(  # noqa: PLR0913 -- what a log knows of a file
                     yield as_asked(wanted, schema, f"{store.url}/{key}")
 
 
-def _opened(raw: BinaryIO, metadata: pq.FileMetaData, most: int) -> pq.ParquetFile:
+def opened(raw: BinaryIO, metadata: pq.FileMetaData, most: int) -> pq.ParquetFile:
     """Fetch row groups whole where they are small, column by column in pieces where they are not."""
     largest = max((_compressed(metadata.row_group(n)) for n in range(metadata.num_row_groups)), default=0)
     whole = largest <= most
@@ -175,7 +175,8 @@ def _compressed(group: pq.RowGroupMetaData) -> int:
     return sum(group.column(n).total_compressed_size for n in range(group.num_columns))
 
 
-def _rows_per_batch(group: pq.RowGroupMetaData, row_bytes: float, batch_bytes: int) -> int:
+def rows_per_batch(group: pq.RowGroupMetaData, row_bytes: float, batch_bytes: int) -> int:
+    """How many rows of a group make about so many bytes, where each takes `row_bytes` or as many as the footer says."""
     # The footer counts dictionary-encoded bytes, which may be far fewer than the values take; the log knows better.
     row_bytes = max(row_bytes, group.total_byte_size / max(group.num_rows, 1), 1)
     return max(1, min(_MOST_ROWS, int(batch_bytes / row_bytes)))

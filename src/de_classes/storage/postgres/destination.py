@@ -20,6 +20,7 @@ from .declaring import missing_ddl
 from .growing import coming_columns, together
 from .identifiers import TableName, quoted, shortened
 from .load import PostgresLoad
+from .loaded_items import LoadedItems
 from .placing import place
 from .state import State
 from .takeover import complete
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from de_classes.configs.secrets import Secret
-    from de_classes.contracts import Position, Stream
+    from de_classes.contracts import Ledger, Position, Stream
     from de_classes.utils.schemas import SchemaChanges
 
     from .declaring import Declaration
@@ -169,6 +170,21 @@ class PostgresDestination:
                 return None
             there = table_in_catalogue(connection, self.table(stream.name)) is not None
             return state.position(connection, has_table=there)
+
+    def ledger(self, pipeline: str, stream: Stream) -> Ledger:
+        """The items that the pipeline has loaded into this stream; none when its table was dropped since."""
+        state = self._state(pipeline, stream)
+
+        def versions(names: Sequence[str]) -> Mapping[str, str]:
+            with self.client.connect() as connection:
+                there = table_in_catalogue(connection, self.table(stream.name)) is not None
+                if not state.exists(connection) or not state.has_loaded(connection):
+                    return {}
+                return (
+                    LoadedItems(state).versions(connection, names) if there or not state.has_table(connection) else {}
+                )
+
+        return versions
 
     @contextmanager
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[PostgresLoad]:

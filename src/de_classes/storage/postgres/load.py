@@ -23,6 +23,7 @@ from .growing import coming_columns
 from .handing_over import HandingOver
 from .history import History, check_history, make_history, refuse_taken
 from .identifiers import shortened
+from .loaded_items import LoadedItems
 from .moving import Move, check_merge_key
 from .placing import EVOLVE, place
 from .quarantine import Quarantine
@@ -149,7 +150,11 @@ class PostgresLoad:
         pieces = [receipt for receipt in receipts if "table" in receipt.details]
         table, made, adopted = self._table_for(connection, pieces)
         reach("postgres.commit.before_move")
+        items = [item for receipt in receipts for item in receipt.items]
+        loaded = LoadedItems(self.state)
         if table is not None:
+            if items and adopted is None and self.mode is not Mode.REPLACE:
+                loaded.replace_rows(connection, items, self.target, table, self.mode)
             self._move_rows(connection, pieces, table, made, adopted)
             if self.mode in {Mode.MERGE, Mode.HISTORY}:
                 self._delete(connection, receipts)
@@ -158,6 +163,7 @@ class PostgresLoad:
         if self.mode is Mode.REPLACE:
             quarantine.empty(connection)
         quarantine.take(connection, receipts)
+        loaded.remember(connection, items, anew=self.mode is Mode.REPLACE)
         reach("postgres.commit.after_move")
         return table is not None
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from de_classes.contracts import Batch, Position
+    from de_classes.contracts import Batch, Item, Position
     from de_classes.utils.schemas import SchemaChanges
 
     from .catalogue import Table
@@ -105,6 +105,7 @@ class Staging:
                 details=details,
                 rejected=rejects.rows,
                 alive=alive.rows,
+                items=passing.items,
             )
         reach("postgres.write.after_copy")
         if details:
@@ -161,6 +162,7 @@ class _Passing:
 
     def __init__(self, batches: Iterator[Batch], rejects: Rejects, alive: AliveKeys) -> None:
         self.position: Position | None = None
+        self.items: tuple[Item, ...] = ()
         self._batches = batches
         self._rejects = rejects
         self._alive = alive
@@ -174,6 +176,7 @@ class _Passing:
                 self._rejects.add(batch.rejected)
             if batch.alive is not None:
                 self._alive.add(batch.alive)
+            self.items += batch.items
             self.position = batch.position if batch.position is not None else self.position
             if batch.records.num_columns or batch.records.num_rows:
                 return batch.records

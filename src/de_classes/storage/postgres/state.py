@@ -1,4 +1,4 @@
-"""What a destination remembers in the database: positions and epochs, and what is staged.
+"""What a destination remembers in the database: positions and epochs, what is staged, and which items are loaded.
 
 `positions` has a row for each pipeline and stream that ever began: the epoch rises with every commit, so that a load
 that was overtaken finds another one than it began with. `staged` is the ledger: a row stands there exactly if its table
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from de_classes.contracts import Receipt
+from de_classes.contracts import Item, Receipt
 
 from .identifiers import TableName, quoted
 
@@ -45,6 +45,10 @@ CREATE TABLE IF NOT EXISTS {schema}.staged (
     pipeline text NOT NULL, stream text NOT NULL, target text NOT NULL,
     epoch bigint NOT NULL, split_id text NOT NULL, receipt json NOT NULL,
     written_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS {schema}.loaded (
+    pipeline text NOT NULL, stream text NOT NULL, target text NOT NULL,
+    item text NOT NULL, version text NOT NULL, loaded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (pipeline, stream, target, item));
 """
 
 _MINE = "pipeline = %s AND stream = %s AND target = %s"
@@ -81,9 +85,13 @@ class State:
         )
         return bool(found)
 
+    def has_loaded(self, connection: psycopg.Connection[Any]) -> bool:
+        """Whether there is a table for the items that are loaded."""
+        return bool(_one(connection, "SELECT to_regclass(%s) IS NOT NULL", (TableName(self.schema, "loaded").sql,)))
+
     def ensure(self, connection: psycopg.Connection[Any]) -> None:
-        """Create the tables on first use; many may try at once."""
-        if not self.exists(connection):
+        """Create the tables on first use, and those that an earlier version did not make; many may try at once."""
+        if not self.exists(connection) or not self.has_loaded(connection):
             connection.execute(_CREATE.format(lock=_LOCK, schema=quoted(self.schema)).encode())
         connection.execute(
             f"INSERT INTO {self._positions} (pipeline, stream, target) VALUES (%s, %s, %s)"
@@ -102,6 +110,10 @@ class State:
             (*self.key, has_table),
         )
         return None if told is None else json.loads(told)
+
+    def has_table(self, connection: psycopg.Connection[Any]) -> bool:
+        """Whether the last commit left a target table behind."""
+        return bool(_one(connection, f"SELECT has_table FROM {self._positions} WHERE {_MINE}", self.key))
 
     def epoch(self, connection: psycopg.Connection[Any], *, lock: bool = False) -> int | None:
         """How many commits there were; `lock` holds off others until the transaction ends. None: the row is gone."""
@@ -189,6 +201,7 @@ def _receipt_to_json(receipt: Receipt) -> str:
             "details": dict(receipt.details),
             "rejected": receipt.rejected,
             "alive": receipt.alive,
+            "items": [[item.name, item.version, item.column] for item in receipt.items],
         }
     )
 
@@ -197,4 +210,5 @@ def _receipt_from_json(text: str) -> Receipt:
     told = json.loads(text)
     if told["schema"] is not None:
         told["schema"] = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(told["schema"])))
+    told["items"] = tuple(Item(*item) for item in told.get("items", ()))
     return Receipt(**told)

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from de_classes.errors import (
+    ConfigurationError,
+    InvalidFile,
+    PlanLost,
+    SchemaMismatch,
+    TooManyMisfits,
+    ValueNotHeld,
+)
+from de_classes.formats import Csv, Ndjson
+from de_classes.pipelines import Pipeline
+from de_classes.storage.objects import Files, FileSource, MemoryStore, Parquet
+from de_classes.storage.objects._patterns import is_meant
+from de_classes.testing.memory import MemoryDestination
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from de_classes.pipelines import RunReport
+
+SCHEMA = pa.schema([("id", pa.int64()), ("x", pa.string())])
+
+
+def filled(files: Mapping[str, bytes | str]) -> MemoryStore:
+    store = MemoryStore()
+    for key, data in files.items():
+        store.put(key, data.encode() if isinstance(data, str) else data)
+    return store
+
+
+def parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def rows_of(files: Mapping[str, bytes | str], what: Files, **settings: Any) -> list[dict[str, Any]]:
+    source = FileSource(filled(files), {"t": what}, **settings)
+    with source.plan(source.streams()[0], None) as plan:
+        return [row for split in plan.splits for batch in split.read() for row in batch.records.to_pylist()]
+
+
+class Loading:
+    """A pipeline from a store into memory, run as often as a test likes."""
+
+    def __init__(self, what: Files, *, mode: str = "append", evolves: bool = False) -> None:
+        self.store = MemoryStore()
+        self.into = MemoryDestination(schema_changes="evolve" if evolves else "freeze")
+        self.what, self.mode = what, mode
+
+    def run(self, **files: str | bytes) -> RunReport:
+        for name, data in files.items():
+            self.store.put(f"in/{name}.csv", data.encode() if isinstance(data, str) else data)
+        source = FileSource(self.store, {"t": self.what}, split_bytes=20)
+        return Pipeline("p", source, self.into, mode=self.mode).run()
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        table = self.into.table("t")
+        return sorted(tuple(row.values()) for row in table.to_pylist()) if table is not None else []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant", "others"),
+    [
+        (
+            "a/*.csv",
+            ["a/x.csv", "a/y.csv"],
+            ["a/b/x.csv", "a/x.csv.gz", "b/x.csv", "a/_x.csv", "a/.x.csv"],
+        ),
+        ("a/**/*.csv", ["a/x.csv", "a/b/x.csv", "a/b/c/x.csv"], ["b/x.csv", "a/_tmp/x.csv", "a/b/_x.csv"]),
+        ("a/**", ["a/x", "a/b/x.csv"], ["b/x", "a/_SUCCESS"]),
+        ("a/_*", ["a/_SUCCESS"], ["a/x"]),
+        ("d=202[45]/p-??.{csv,json}", ["d=2024/p-01.csv", "d=2025/p-99.json"], ["d=2023/p-01.csv", "d=2024/p-1.csv"]),
+        ("[!a]*", ["b.csv"], ["a.csv", "_b"]),
+        ("a+b(1).csv", ["a+b(1).csv"], ["aab(1).csv"]),
+    ],
+)
+def test_patterns_say_which_keys_are_meant(pattern: str, meant: list[str], others: list[str]) -> None:
+    """Stars stay within a name, two of them cross folders, and hidden names are met only where that is said."""
+    assert [key for key in meant + others if is_meant(key, pattern)] == meant
+
+
+class TestFormats:
+    def test_csv_packed_in_any_way(self) -> None:
+        """Files are unpacked by their first bytes, and come in the order of their keys."""
+        files = {
+            "c.csv.bz2": bz2.compress(b"x,id\nc,3\n"),
+            "a.csv": "id,x\n1,a\n",
+            "b.gz": gzip.compress(b"id,x\n2,b\n"),
+        }
+        assert rows_of(files, Files("*", Csv(), SCHEMA)) == [
+            {"id": 1, "x": "a"},
+            {"id": 2, "x": "b"},
+            {"id": 3, "x": "c"},
+        ]
+
+    def test_ndjson(self) -> None:
+        """Columns are what the first files show; those with nulls alone are text."""
+        files = {"a.json": '{"id": 1, "n": null}\n', "b.json": '{"id": 2, "more": [1.5]}\n', "c.json": ""}
+        assert rows_of(files, Files("*.json")) == [
+            {"id": 1, "n": None, "more": None},
+            {"id": 2, "n": None, "more": [1.5]},
+        ]
+
+    def test_parquet(self) -> None:
+        """Columns are found by name; narrower ones get wider, those that a file lacks are null."""
+        old = pa.table({"id": pa.array([1], pa.int32()), "x": pa.array(["a"]).dictionary_encode()})
+        new = pa.table({"x": ["b"], "id": pa.array([2], pa.int64()), "y": [Decimal("1.50")]})
+        assert rows_of({"1.parquet": parquet(old), "2.parquet": parquet(new)}, Files("*", Parquet())) == [
+            {"id": 1, "x": "a", "y": None},
+            {"id": 2, "x": "b", "y": Decimal("1.50")},
+        ]
+
+    def test_parquet_that_does_not_fit(self) -> None:
+        """A column of another kind, one that is not declared, and one that is lacking stand in one error."""
+        wanted = pa.schema([pa.field("id", pa.int32()), pa.field("must", pa.string(), nullable=False)])
+        there = parquet(pa.table({"id": pa.array([1], pa.int64()), "z": [1]}))
+        with pytest.raises(SchemaMismatch, match=r"lacks must; id is int64 and not int32; it has z, not declared"):
+            rows_of({"a": there}, Files("*", Parquet(), wanted))
+
+    @pytest.mark.parametrize("form", [Csv(), Ndjson(), Parquet()], ids=["csv", "ndjson", "parquet"])
+    def test_what_is_no_such_file(self, form: Any) -> None:
+        """Bytes of another kind are told with the file's place."""
+        with pytest.raises((InvalidFile, ValueNotHeld), match="memory:///a"):
+            rows_of({"a": b"\x89PNG\r\n\x1a\n\xff{"}, Files("*", form))
+
+
+class TestColumns:
+    def test_csv_may_be_guessed(self) -> None:
+        """What every text of the sample is exactly gives the type; codes stay text."""
+        text = (
+            "n,zip,price,at,day,ok,e\n"
+            "1,007,1.50,2024-01-01T00:00:00Z,2024-02-29,true,1e5\n"
+            "-2,1,2,2024-01-01 00:00:00+01,2024-01-01,false,2\n"
+        )
+        source = FileSource(filled({"a": text}), {"t": Files("*", Csv(guess=True))})
+        with source.plan(source.streams()[0], None) as plan:
+            columns = {f.name: str(f.type) for f in next(plan.splits[0].read()).records.schema}
+        assert columns == {
+            "n": "int64",
+            "zip": "string",
+            "price": "decimal128(38, 2)",
+            "at": "timestamp[us, tz=UTC]",
+            "day": "date32[day]",
+            "ok": "bool",
+            "e": "string",
+        }
+
+    def test_are_kept_with_the_position(self) -> None:
+        """Later files are read as the first were, and what does not fit them then is told."""
+        loading = Loading(Files("in/*", Csv(guess=True)))
+        loading.run(a="id\n1\n")
+        with pytest.raises(SchemaMismatch, match="int64, and string comes"):
+            loading.run(b="id\nx\n")
+
+    def test_grow_with_new_files(self) -> None:
+        """A new file may bring columns, and lack others where that is said."""
+        loading = Loading(Files("in/*", Csv(missing_columns="null")), evolves=True)
+        loading.run(a="id,x\n1,a\n")
+        loading.run(b="id,y\n2,b\n")
+        assert loading.rows == [("1", "a", None), ("2", None, "b")]
+
+    def test_that_are_frozen_stay(self) -> None:
+        """With schema_changes="freeze" a new column is an error that names the file."""
+        loading = Loading(Files("in/*", Csv(), schema_changes="freeze"))
+        loading.run(a="id,x\n1,a\n")
+        with pytest.raises(SchemaMismatch, match=r"b\.csv: it has 'y', not declared"):
+            loading.run(b="id,x,y\n2,b,c\n")
+
+
+class TestLedger:
+    def test_each_file_is_loaded_once(self) -> None:
+        """Runs take what is new, in whatever order files come, and nothing twice."""
+        loading = Loading(Files("in/*", Csv(), SCHEMA))
+        assert loading.run(b="id,x\n2,b\n").rows == 1
+        assert loading.run(a="id,x\n1,a\n", c="id,x\n3,c\n").rows == 2
+        assert loading.run().rows == 0
+        assert loading.rows == [(1, "a"), (2, "b"), (3, "c")]
+
+    def test_a_file_without_rows_is_done_with(self) -> None:
+        """It is remembered, too."""
+        loading = Loading(Files("in/*", Csv(), SCHEMA))
+        loading.run(a="id,x\n")
+        with FileSource(loading.store, {"t": loading.what}).plan_items(
+            loading.what.stream("t"), None, loading.into.ledger("p", loading.what.stream("t"))
+        ) as plan:
+            assert not plan.splits
+
+    def test_changed_files_are_told_all_at_once(self) -> None:
+        """As it is, nothing is loaded while one that was loaded has changed."""
+        loading = Loading(Files("in/*", Csv(), SCHEMA))
+        loading.run(a="id,x\n1,a\n", b="id,x\n2,b\n")
+        with pytest.raises(ConfigurationError, match=r"2 of them .*in/a\.csv, in/b\.csv"):
+            loading.run(a="id,x\n1,A\n", b="id,x\n2,B\n", c="id,x\n3,c\n")
+        assert loading.rows == [(1, "a"), (2, "b")]
+
+    def test_changed_files_may_be_ignored(self) -> None:
+        """What was loaded stays, and what is new is loaded."""
+        loading = Loading(Files("in/*", Csv(), SCHEMA, changed="ignore"))
+        loading.run(a="id,x\n1,a\n")
+        loading.run(a="id,x\n9,z\n", b="id,x\n2,b\n")
+        assert loading.rows == [(1, "a"), (2, "b")]
+
+    @pytest.mark.parametrize("mode", ["append", "merge"])
+    def test_changed_files_may_be_loaded_again(self, mode: str) -> None:
+        """Their former rows go in the same commit, those that the new file lacks, too."""
+        what = Files("in/*", Csv(), SCHEMA, ("id",), changed="reload", file_column="file")
+        loading = Loading(what, mode=mode)
+        loading.run(a="id,x\n1,a\n2,b\n", b="id,x\n3,c\n")
+        loading.run(a="id,x\n1,A\n4,d\n")
+        assert loading.rows == [(1, "A", "in/a.csv"), (3, "c", "in/b.csv"), (4, "d", "in/a.csv")]
+        assert loading.run().rows == 0
+
+    def test_to_replace_is_to_take_all(self) -> None:
+        """A run that replaces reads every file that is there, whatever was loaded."""
+        loading = Loading(Files("in/*", Csv(), SCHEMA), mode="replace")
+        loading.run(a="id,x\n1,a\n")
+        loading.store.delete("in/a.csv")
+        loading.run(b="id,x\n2,b\n", c="id,x\n3,c\n")
+        assert loading.rows == [(2, "b"), (3, "c")]
+
+    def test_a_file_that_changes_while_it_is_read_is_planned_again(self) -> None:
+        """What was read of the former is dropped, and the run takes the file that is there."""
+        loading = Loading(Files("in/*", Csv(), SCHEMA))
+        loading.store.put("in/a.csv", b"id,x\n1,a\n")
+        source = FileSource(loading.store, {"t": loading.what})
+        with source.plan(source.streams()[0], None) as plan:
+            loading.store.put("in/a.csv", b"id,x\n2,bb\n")
+            with pytest.raises(PlanLost, match="is another one"):
+                list(plan.splits[0].read())
+            loading.store.delete("in/a.csv")
+            with pytest.raises(PlanLost, match="is gone"):
+                list(plan.splits[0].read())
+
+    def test_a_split_is_named_by_its_files_as_they_are(self) -> None:
+        """The same files give the same ids, and a changed one another."""
+        store = filled({"a": "id,x\n1,a\n", "b": "id,x\n2,b\n"})
+        source = FileSource(store, {"t": Files("*", Csv(), SCHEMA)}, split_bytes=1)
+
+        def ids() -> list[str]:
+            with source.plan(source.streams()[0], None) as plan:
+                return [split.id for split in plan.splits]
+
+        before = ids()
+        assert ids() == before
+        store.put("a", b"id,x\n1,b\n")
+        assert [one == other for one, other in zip(ids(), before, strict=True)] == [False, True]
+
+
+class TestMisfits:
+    TEXT = "id,x\n1,a\nx,b\n3,c\n4,d\n"
+
+    def test_the_first_ends_the_run(self) -> None:
+        """As it is, the error says file, line, column and value."""
+        with pytest.raises(ValueNotHeld, match=r"in/a\.csv, line 3: 'x' does not fit int64"):
+            Loading(Files("in/*", Csv(), SCHEMA)).run(a=self.TEXT)
+
+    def test_up_to_a_share_are_set_aside(self) -> None:
+        """They are kept beside the stream with the file and the line."""
+        loading = Loading(Files("in/*", Csv(), SCHEMA, allowed_misfits=0.25))
+        report = loading.run(a=self.TEXT)
+        assert (report.rows, loading.rows) == (3, [(1, "a"), (3, "c"), (4, "d")])
+        (rejected,) = loading.into.rejected("t").to_pylist()
+        assert rejected["record"] == "x,b"
+        assert rejected["place"] == "memory:///in/a.csv, line 3"
+
+    def test_beyond_the_share_nothing_is_loaded(self) -> None:
+        """The share is that of each file."""
+        loading = Loading(Files("in/*", Csv(), SCHEMA, allowed_misfits=0.24))
+        with pytest.raises(TooManyMisfits, match="1 of its 4 rows"):
+            loading.run(a=self.TEXT, b="id,x\n" + "1,a\n" * 99)
+        assert loading.rows == []
+
+
+def test_settings_that_cannot_be_are_told_all_at_once() -> None:
+    """Every problem stands in one error, before the store is asked."""
+    wrong: Any = {"compression": "rar", "changed": "reload", "allowed_misfits": 2}
+    with pytest.raises(ConfigurationError) as caught:
+        FileSource(MemoryStore(), {"t": Files("/a[", **wrong)})
+    assert str(caught.value).count(";") == 3
