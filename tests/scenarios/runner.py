@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from email.utils import formatdate
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from urllib.parse import parse_qsl
@@ -17,58 +21,31 @@ import msgspec
 import pyarrow as pa
 
 from de_classes import api
-from de_classes.configs.secrets import Secret
 from de_classes.errors import DeClassesError
 from de_classes.testing.http import LoopbackServer, Reply, json_reply
-from de_classes.utils.rate_limit import RateLimiter
-from de_classes.utils.retry import RetryBudget, RetryPolicy
+from tests.scenarios.certificates import certificate_of
+from tests.scenarios.objects import Clock, download, made, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from de_classes.api.messages import Request
+    from de_classes.contracts import Source, Transform
     from de_classes.testing.http import Asked
 
 __all__ = ["Failed", "play"]
 
-_RUN = {"asks", "asks at once", "answers", "exchanges", "in any order"}
+_RUN = {"asks", "asks at once", "answers", "exchanges", "in any order", "most at once"}
 _RUN |= {"records", "columns", "position", "quarantine", "events", "kept", "error"}
-_SCENARIO = {"rule", "client", "resources", "now", "draw", "runs", *_RUN}
+_SCENARIO = {"rule", "https", "client", "resources", "downloads", "transforms", "now", "draw", "runs", *_RUN}
 _EXCHANGE = {"at", "origin", "request", "headers", "lacks", "json", "form", "answer", "times"}
-_ANSWER = {"status", "headers", "json", "text", "base64", "breaks", "after_seconds", "dated"} | {"repeated", "packed"}
+_ANSWER = {"status", "headers", "json", "text", "base64", "breaks", "after_seconds", "dated"}
+_ANSWER |= {"repeated", "packed", "in", "drips_seconds"}
 _ERROR = {"class", "says"}
 _ASK = {"at", "request", "json", "idempotency_key", "error"}
-_TIMED = {"TokenLogin", "OAuth2ClientCredentials", "OAuth2RefreshToken"}
 
 
 class Failed(AssertionError):  # noqa: N818 -- what a test does
     """What was asked, or came out, is not what the scenario says."""
-
-
-class Clock:
-    """Virtual time, which only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.nanoseconds = 0
-
-    def __call__(self) -> float:
-        return self.nanoseconds / 1e9
-
-    def sleep(self, seconds: float) -> None:
-        """Move on."""
-        self.nanoseconds += round(seconds * 1e9)
-
-
-class VirtualRetry(RetryPolicy):
-    """The policy itself, in virtual time."""
-
-    clock: Any
-    draw: float
-
-    def call(self, function: Any, **options: Any) -> Any:
-        """As the policy does."""
-        timed = {"clock": self.clock, "sleep": self.clock.sleep, "draw": lambda: self.draw}
-        return RetryPolicy.call(self, function, **options, **timed)
 
 
 @dataclass
@@ -77,6 +54,7 @@ class Stage:
 
     name: str
     scenario: Mapping[str, Any]
+    folder: Path = Path()
     clock: Clock = field(default_factory=Clock)
     origins: dict[str, str] = field(default_factory=dict)
     events: list[Any] = field(default_factory=list)
@@ -85,7 +63,21 @@ class Stage:
     exchanges: list[dict[str, Any]] = field(default_factory=list)
     any_order: bool = False
     done: set[int] = field(default_factory=set)
+    running: int = 0
+    most: int = 0
+    """How many requests the server had at once."""
     lock: Any = field(default_factory=threading.Lock)
+
+    def served(self, origin: str, asked: Asked) -> Reply:
+        """The answer, once it is time for it."""
+        with self.lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        reply = self.answer(origin, asked)
+        time.sleep(reply.delay_seconds)
+        with self.lock:
+            self.running -= 1
+        return replace(reply, delay_seconds=0)
 
     def answer(self, origin: str, asked: Asked) -> Reply:
         """The answer of the exchange whose turn it is, if it is the one that the scenario names."""
@@ -135,20 +127,36 @@ def play(name: str, scenario: Mapping[str, Any]) -> None:
     _known(name, "the scenario", scenario, _SCENARIO)
     if "rule" not in scenario:
         raise Failed(f"{name}: there is no rule")
-    stage = Stage(name, scenario)
-    own = LoopbackServer(lambda asked: stage.answer("own", asked))
-    other = LoopbackServer(lambda asked: stage.answer("other", asked))
+    with TemporaryDirectory() as folder:
+        stage = Stage(name, scenario, Path(folder))
+        _play(stage)
+    if stage.problems:
+        raise Failed(f"{name} ({scenario['rule']})\n  " + "\n  ".join(stage.problems))
+
+
+def _play(stage: Stage) -> None:
+    trusted = certificate_of(stage.folder, "127.0.0.1") if stage.scenario.get("https") else None
+    own = LoopbackServer(lambda asked: stage.served("own", asked), tls=_speaking(trusted))
+    other = LoopbackServer(lambda asked: stage.served("other", asked))
     with own, other, patch("de_classes.api.auth.digest._random_nonce", lambda: "0a4f113b"):
         stage.origins = {"{origin}": own.url, "{other origin}": other.url}
-        scenario = stage.scenario = _filled(scenario, stage.origins)
-        options = {name: _made(value, stage) for name, value in scenario.get("client", {}).items()}
-        defaults = {"retry": _made({"class": "RetryPolicy", "attempts": 1}, stage), "observer": stage.events.append}
+        scenario = stage.scenario = _filled(stage.scenario, stage.origins)
+        options = {name: made(value, stage) for name, value in scenario.get("client", {}).items()}
+        defaults = {"retry": made({"class": "RetryPolicy", "attempts": 1}, stage), "observer": stage.events.append}
+        if trusted is not None:
+            defaults["transport"] = api.HttpTransport(ca_file=str(trusted))
         with api.ApiClient(own.url, **{**defaults, **options}) as client:
             position = None
             for run in scenario.get("runs", [scenario]):
                 position = _Run(stage, run, client).played(position)
-    if stage.problems:
-        raise Failed(f"{name} ({scenario['rule']})\n  " + "\n  ".join(stage.problems))
+
+
+def _speaking(trusted: Path | None) -> ssl.SSLContext | None:
+    if trusted is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(trusted)
+    return context
 
 
 class _Run:
@@ -161,8 +169,9 @@ class _Run:
         for exchange in run.get("exchanges", ()):
             _known(stage.name, "an exchange", exchange, _EXCHANGE)
             _known(stage.name, "an answer", exchange.get("answer", {}), _ANSWER)
+        self.reached: list[Any] = []
         stage.exchanges = [one for one in run.get("exchanges", ()) for _ in range(one.get("times", 1))]
-        stage.any_order, stage.done = run.get("in any order", False), set()
+        stage.any_order, stage.done, stage.most = run.get("in any order", False), set(), 0
         stage.events.clear()
         stage.kept.clear()
 
@@ -178,7 +187,7 @@ class _Run:
         self._check_error(run.get("error"), error)
         left = [number for number in range(len(stage.exchanges)) if number not in stage.done]
         stage.problems += [f"exchange {n + 1}: nobody asked {stage.exchanges[n]['request']}" for n in left]
-        positions = [batch.position for batch in batches if batch.position is not None]
+        positions = [batch.position for batch in batches if batch.position is not None] + self.reached
         position = json.loads(json.dumps(positions[-1])) if positions else position
         if "records" in run:
             stage.check("records", run["records"], _plain(batches))
@@ -190,6 +199,8 @@ class _Run:
             stage.check("position", run["position"], told)
         if "events" in run:
             self._check_events(run["events"])
+        if "most at once" in run:
+            stage.check("most at once", run["most at once"], stage.most)
         if "kept" in run:
             stage.check("kept", run["kept"], stage.kept)
         if "quarantine" in run:
@@ -224,12 +235,19 @@ class _Run:
         return response.json() if response.body else None
 
     def _read(self, position: Any, batches: list[Any]) -> None:
-        resources = [_resource(resource, self.stage) for resource in self.stage.scenario["resources"]]
-        now = datetime.fromisoformat(self.stage.scenario.get("now", "2026-01-01T00:00:00+00:00"))
-        source = api.ApiSource(self.client, resources, clock=lambda: now.astimezone(UTC))
+        source, steps = self._source(), [made(step, self.stage) for step in self.stage.scenario.get("transforms", ())]
         with source.plan(source.streams()[-1], position) as plan:
             for split in plan.splits:
-                batches.extend(split.read())
+                batches.extend(replace(batch, records=_through(steps, batch.records)) for batch in split.read())
+            self.reached = [plan.position] if plan.whole else []
+
+    def _source(self) -> Source:
+        scenario = self.stage.scenario
+        if "downloads" in scenario:
+            return api.DownloadSource(self.client, [download(spec, self.stage) for spec in scenario["downloads"]])
+        resources = [resource(spec, self.stage) for spec in scenario["resources"]]
+        now = datetime.fromisoformat(scenario.get("now", "2026-01-01T00:00:00+00:00"))
+        return api.ApiSource(self.client, resources, clock=lambda: now.astimezone(UTC))
 
     def _check_error(self, expected: Any, error: DeClassesError | None) -> None:
         if expected is None:
@@ -247,6 +265,12 @@ class _Run:
         self.stage.check("number of events", len(expected), len(told))
         for event, got in zip(expected, told, strict=False):
             self.stage.check("event", event, {name: got.get(name) for name in event})
+
+
+def _through(steps: Sequence[Transform], records: pa.RecordBatch) -> pa.RecordBatch:
+    for step in steps:
+        records = step(records)
+    return records
 
 
 def _known(name: str, what: str, given: Mapping[str, Any], keys: set[str]) -> None:
@@ -269,66 +293,19 @@ def _filled(value: Any, origins: Mapping[str, str]) -> Any:
     return value
 
 
-def _made(value: Any, stage: Stage) -> Any:
-    """What a value in a scenario stands for."""
-    if not isinstance(value, dict):
-        return value
-    if len(value) == 1 and (only := next(iter(value))) in _WORDS:
-        return _WORDS[only](value[only], stage)
-    parts = {key: _made(part, stage) for key, part in value.items() if key != "class"}
-    return _object(value["class"], parts, stage) if "class" in value else parts
-
-
-def _object(kind: str, options: dict[str, Any], stage: Stage) -> Any:
-    """An object of a public class, in virtual time where it knows time."""
-    if kind == "RetryPolicy":
-        policy = type("Virtual", (VirtualRetry,), {"clock": stage.clock, "draw": stage.scenario.get("draw", 0)})
-        return policy(**options)
-    if kind == "RateLimiter":
-        return RateLimiter(**options, clock=lambda: stage.clock.nanoseconds, sleep=stage.clock.sleep)
-    if kind == "RetryBudget":
-        return RetryBudget(**options)
-    if kind in _TIMED:
-        options["clock"] = stage.clock
-    return getattr(api, kind)(**options)
-
-
-def _functions(stage: Stage) -> Mapping[str, Callable[..., Any]]:
-    def sign(request: Request) -> Request:
-        return request.with_header("X-Signed", f"{request.method} {request.full_url().partition('?')[2]}")
-
-    return {"keep the token": lambda token: stage.kept.append(token.reveal()), "sign method and query": sign}
-
-
-_WORDS: Mapping[str, Callable[[Any, Stage], Any]] = {
-    "secret": lambda text, _: Secret(text),
-    "seconds": lambda count, _: timedelta(seconds=count),
-    "does": lambda name, stage: _functions(stage)[name],
-}
-
-
-def _resource(spec: Mapping[str, Any], stage: Stage) -> api.Resource:
-    options = {name: _made(value, stage) for name, value in spec.items() if name not in {"schema", "types"}}
-    types = {name: pa.type_for_alias(text) for name, text in spec.get("types", {}).items()}
-    if "schema" in spec:
-        options["schema"] = pa.schema({name: pa.type_for_alias(text) for name, text in spec["schema"].items()})
-    key = tuple(options.pop("primary_key", ()))
-    return api.Resource(**{"path": f"/{spec['name']}", **options}, types=types, primary_key=key)
-
-
 def _reply(answer: Mapping[str, Any]) -> Reply:
     headers = dict(answer.get("headers", {}))
     if "dated" in answer:
         headers["Retry-After"] = formatdate(datetime.now(UTC).timestamp() + answer["dated"], usegmt=True)
     status, cut = answer.get("status", 200), answer.get("breaks", "")
-    body = answer.get("text", "").encode() * answer.get("repeated", 1)
+    body = answer.get("text", "").encode(answer.get("in", "utf-8")) * answer.get("repeated", 1)
     if answer.get("packed") == "gzip":
         body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
     if "base64" in answer:
         body = msgspec.convert(answer["base64"], bytes)
     if "json" in answer:
         body = json_reply(answer["json"]).body
-    return Reply(status, body, headers, answer.get("after_seconds", 0.0), cut)
+    return Reply(status, body, headers, answer.get("after_seconds", 0.0), cut, answer.get("drips_seconds", 0.0))
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ import msgspec
 from de_classes.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
@@ -54,6 +55,8 @@ class Reply:
     delay_seconds: float = 0.0
     cut: Literal["", "before", "within"] = ""
     """Break the connection before a byte is answered, or in the middle of the body."""
+    drip_seconds: float = 0.0
+    """Wait so long before each byte of the body."""
 
 
 Answering: TypeAlias = Callable[[Asked], Reply]
@@ -66,11 +69,15 @@ def json_reply(value: Any, status: int = 200, **headers: str) -> Reply:
 
 
 class LoopbackServer:
-    """Answers on 127.0.0.1, a thread per connection, while its context lasts; leaving it breaks what is connected."""
+    """Answers on 127.0.0.1, a thread per connection, while its context lasts; leaving it breaks what is connected.
 
-    def __init__(self, answer: Answering, *, port: int = 0) -> None:
+    With `tls`, a server's context that has its certificate, it speaks HTTPS.
+    """
+
+    def __init__(self, answer: Answering, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._answer = answer
         self._port = port
+        self._tls = tls
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -79,10 +86,10 @@ class LoopbackServer:
         """Where it listens, without a slash at the end."""
         if self._server is None:
             raise ConfigurationError("the loopback server", "is not started", "Use it in a with statement.")
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
-        self._server = _Server(self._port, self._answer)
+        self._server = _Server(self._port, self._answer, self._tls)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="loopback-server", daemon=True
         )
@@ -125,11 +132,13 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Answering) -> None:
+    def __init__(self, port: int, answer: Answering, tls: ssl.SSLContext | None) -> None:
         self.answer = answer
         self._connected: set[socket.socket] = set()
         self._guard = threading.Lock()
         super().__init__(("127.0.0.1", port), _Connection)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._guard:
@@ -181,7 +190,10 @@ class _Connection(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
+        sent = reply.body[: len(reply.body) // 2] if reply.cut else reply.body
+        for piece in [sent] if not reply.drip_seconds else [sent[at : at + 1] for at in range(len(sent))]:
+            time.sleep(reply.drip_seconds)
+            self.wfile.write(piece)
         if reply.cut:
             self.wfile.flush()
             self._cut()

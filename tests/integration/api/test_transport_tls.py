@@ -6,49 +6,20 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from de_classes.api import ApiClient
 from de_classes.api.transport import HttpTransport
 from de_classes.errors import ApiUnreachable
 from de_classes.utils.retry import RetryPolicy
+from tests.scenarios.certificates import certificate_of
 
 ONCE = RetryPolicy(attempts=1)
-
-
-def _certificate(folder: Path, host: str, days: int = 1) -> Path:
-    """A certificate for an address that is its own authority, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=2))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / f"{host}-{days}.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return file
 
 
 class _One(BaseHTTPRequestHandler):
@@ -94,7 +65,7 @@ def _get(url: str, **options: Any) -> Any:
 
 def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
     """TLS is always verified: an unknown authority is refused with the remedy, and trusted once it is named."""
-    own, other = _certificate(tmp_path, "127.0.0.1"), _certificate(tmp_path, "127.0.0.2")
+    own, other = certificate_of(tmp_path, "127.0.0.1"), certificate_of(tmp_path, "127.0.0.2")
     with _secured(own) as url:
         for options in ({}, {"ca_file": str(other)}, {"trust_env": True}):
             with pytest.raises(ApiUnreachable, match=r"(?s)CERTIFICATE_VERIFY_FAILED.*ca_file") as refused:
@@ -106,14 +77,14 @@ def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("host", "days"), [("127.0.0.2", 1), ("127.0.0.1", -1)], ids=["other host", "expired"])
 def test_a_trusted_authority_does_not_excuse_the_rest(tmp_path: Path, host: str, days: int) -> None:
     """A certificate for another host, or one that has expired, is refused although its authority is named."""
-    certificate = _certificate(tmp_path, host, days)
+    certificate = certificate_of(tmp_path, host, days)
     with _secured(certificate) as url, pytest.raises(ApiUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
         _get(url, ca_file=str(certificate))
 
 
 def test_closing_ends_what_other_threads_ask_over_tls(tmp_path: Path) -> None:
     """A thread that waits for an answer on an encrypted connection is told at once that it was closed."""
-    certificate = _certificate(tmp_path, "127.0.0.1")
+    certificate = certificate_of(tmp_path, "127.0.0.1")
     with _secured(certificate, _Silent) as url, ThreadPoolExecutor() as pool:
         client = ApiClient(url, transport=HttpTransport(ca_file=str(certificate)))
         asked = pool.submit(client.request, "GET", "/x")
@@ -127,7 +98,7 @@ def test_closing_ends_what_other_threads_ask_over_tls(tmp_path: Path) -> None:
 def test_named_authorities_are_added_to_the_known_ones(tmp_path: Path) -> None:
     """With a ca_file, the authorities that are trusted without it are trusted still."""
     known = httpx2.create_ssl_context(trust_env=False).cert_store_stats()["x509_ca"]
-    client, _ = HttpTransport(ca_file=str(_certificate(tmp_path, "127.0.0.1")))._client()
+    client, _ = HttpTransport(ca_file=str(certificate_of(tmp_path, "127.0.0.1")))._client()
     transport: Any = client._transport
     context = transport._pool._ssl_context
     assert context.cert_store_stats()["x509_ca"] == known + 1
