@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "Checks",
     "Committed",
     "Destination",
     "Event",
@@ -157,6 +158,9 @@ class Batch:
     deleted there. Columns are named and typed as those of the stream."""
     items: tuple[Item, ...] = ()
     """Items that are complete with this batch: all their rows have been given, in it or before it, by this split."""
+    checksum: str | None = None
+    """Where values are verified: the sum (`de_classes.utils.checksum`) of all rows of the piece up to and with these,
+    in 32 hexadecimal digits. The runner's, for the receipt."""
 
 
 @runtime_checkable
@@ -268,6 +272,8 @@ class Receipt:
     """How many keys of existing rows the split gave; None where it gave none, being no part of such a plan."""
     items: tuple[Item, ...] = ()
     """The items that are complete with the split."""
+    checksum: str | None = None
+    """That of the last batch: of the values as they were handed over."""
 
 
 @runtime_checkable
@@ -333,6 +339,19 @@ class Takes(Protocol):
 
         Only offered what reaches the destination as it left the source: no transforms, and no other target.
         """
+        ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A Load that can read back what it has written, before it is committed."""
+
+    def checkable(self, schema: pa.Schema) -> Sequence[str]:
+        """The columns whose values come back as they were given, of batches with this schema."""
+        ...
+
+    def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
+        """The sum of the values that are there of a piece, in these columns, in 32 hexadecimal digits."""
         ...
 
 

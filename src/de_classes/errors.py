@@ -37,6 +37,7 @@
     |-- TransformFailed               a transform raised, or returned what is no batch
     |-- Overtaken                     another run of the pipeline committed first
     |-- CountMismatch                 rows read, written and visible are not the same number
+    |-- ValuesDiffer                  values that are read back are not those that were handed over
     `-- ProofFailed                   two places that should hold the same values do not
 
 A message names the object, the fact and the remedy. Errors of libraries are translated at one boundary each, with
@@ -84,6 +85,7 @@ __all__ = [
     "UnknownType",
     "UnsafeStore",
     "ValueNotHeld",
+    "ValuesDiffer",
 ]
 
 
@@ -257,6 +259,10 @@ class Overtaken(DeClassesError):
 
 class CountMismatch(DeClassesError):
     """Rows read, written and visible are not the same number."""
+
+
+class ValuesDiffer(DeClassesError):
+    """Values that are read back are not those that were handed over; `split_id` says of which split."""
 
 
 class ProofFailed(DeClassesError):

@@ -14,6 +14,8 @@ from de_classes.transforms.chain import apply
 from de_classes.utils.fan_out import fan_out
 from de_classes.utils.read_ahead import Stopped, read_ahead
 
+from .verifying import Verifying
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -44,6 +46,8 @@ class Outlet:
     """Whether the load is told which keys are alive, to delete the others."""
     remembers: bool = False
     """Whether the load is told which items are complete, to remember them."""
+    verifies: bool = False
+    """Whether the values that were written are read back and compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def carry(split: Split, outlets: Sequence[Outlet], way: Way = WHOLE, watch: Watc
 def _taken(split: Split, outlets: Sequence[Outlet], way: Way) -> Receipt | None:
     """The receipt of a load that took the split whole, without its rows becoming batches, where that can be."""
     (outlet, *others) = outlets
-    if others or outlet.transforms or way != WHOLE or not isinstance(outlet.load, Takes):
+    if others or outlet.transforms or outlet.verifies or way != WHOLE or not isinstance(outlet.load, Takes):
         return None
     return outlet.load.take(outlet.split_id, split)
 
@@ -222,9 +226,12 @@ class _Writing:
     rejected: int = 0
     alive: int | None = None
     items: tuple[Item, ...] = ()
+    verifying: Verifying | None = None
 
     def written(self, batches: Iterator[Batch]) -> tuple[Receipt, ...]:
         """Write all of them."""
+        if self.outlet.verifies:
+            self.verifying = Verifying(self.outlet.load)
         receipts = []
         split_id = self.outlet.split_id
         for number, piece in enumerate(_pieces(self._passing(batches), grows=self.grows)):
@@ -232,6 +239,8 @@ class _Writing:
             if next(piece, None) is not None:
                 raise CountMismatch(f"split {self.split.id!r}", "the destination wrote its beginning only")
         self._check(receipts)
+        if self.verifying is not None:
+            self.verifying.compare(receipts)
         return tuple(receipts)
 
     def _passing(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -250,7 +259,8 @@ class _Writing:
             self.items += items
             self.watch.progressed(self.number, records.num_rows)
             if records.num_rows or _rejected(batch) or alive is not None or items:
-                yield Batch(records, batch.position, batch.rejected, alive, items)
+                summed = None if self.verifying is None else self.verifying.passed(records)
+                yield Batch(records, batch.position, batch.rejected, alive, items, summed)
 
     def _check(self, receipts: Sequence[Receipt]) -> None:
         """See that the destination has all that was handed to it."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from de_classes.storage.postgres.types import Unheld
     from de_classes.utils.schemas import SchemaChanges
 
-    from .pipeline import Route
+    from .pipeline import Route, Verify
 
 __all__ = ["ObjectStoreToPostgres", "PostgresToObjectStore"]
 
@@ -45,6 +45,7 @@ class ObjectStoreToPostgres(Pipeline):
         routes: Sequence[Route | str] | None = None,
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.MERGE,
+        verify: Verify = "counts",
         schema_changes: SchemaChanges = "freeze",
         truncate: bool = False,
     ) -> None:
@@ -52,7 +53,7 @@ class ObjectStoreToPostgres(Pipeline):
         destination = PostgresDestination(
             postgres, schema=schema, state_schema=state_schema, schema_changes=schema_changes, truncate=truncate
         )
-        super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode)
+        super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode, verify=verify)
 
 
 class PostgresToObjectStore(Pipeline):
@@ -82,6 +83,7 @@ class PostgresToObjectStore(Pipeline):
         routes: Sequence[Route | str] | None = None,
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.REPLACE,
+        verify: Verify = "counts",
         schema_changes: SchemaChanges = "freeze",
         keep_replaced_seconds: float = 86_400.0,
         format: Format | None = None,  # noqa: A002 -- the word for it
@@ -108,4 +110,4 @@ class PostgresToObjectStore(Pipeline):
             partition_by=partition_by,
             replace=replace,
         )
-        super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode)
+        super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode, verify=verify)

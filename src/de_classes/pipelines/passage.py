@@ -16,11 +16,12 @@ from de_classes.utils.fingerprint import fingerprint
 
 from .carry import Limit, kept
 from .items import are_remembered, planned_from
-from .report import StreamReport
+from .report import SplitReport, StreamReport
+from .verifying import unverified, verified
 from .workers import Sink, SplitWorkers, shares_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
@@ -76,7 +77,7 @@ class Passage:
         run = self.runner
         for line in self.lines:
             line.prepare(self.stream)
-            line.remembers = are_remembered(run.source, run.destination)
+            line.remembers, line.verifies = are_remembered(run.source, run.destination), run.verifies
         ended, lost = False, 0
         while not ended:
             try:
@@ -138,7 +139,7 @@ class Passage:
         if not self.started:
             self.started = True
             for line in self.lines:
-                staged = sum(line.id_of(split) in line.load.staged for split in plan.splits)
+                staged = sum(line.id_of(split) in line.staged for split in plan.splits)
                 line.told.of(StreamStarted, since=self.position, splits=len(plan.splits), staged=staged)
         if plan.position is None:
             return self._walk(plan)
@@ -235,7 +236,7 @@ class Passage:
     def _everything(self, plan: Plan) -> Sequence[Sequence[Receipt]]:
         """Carry every split to where it is not yet; receipts in the order of the plan, without those of no rows."""
         found: list[dict[str, Sequence[Receipt]]] = [
-            {split_id: [receipt] for split_id, receipt in line.load.staged.items()} for line in self.lines
+            {split_id: [receipt] for split_id, receipt in line.staged.items()} for line in self.lines
         ]
         missing = [(split, ids) for split in plan.splits if (ids := self._missing(split))]
         for ids, carried in self._workers().carry_all(missing):
@@ -249,7 +250,7 @@ class Passage:
     def _missing(self, split: Split) -> Ids:
         """Which targets need the split, and under which id."""
         ids = {n: line.id_of(split) for n, line in enumerate(self.lines)}
-        return {n: split_id for n, split_id in ids.items() if split_id not in self.lines[n].load.staged}
+        return {n: split_id for n, split_id in ids.items() if split_id not in self.lines[n].staged}
 
 
 class Line:
@@ -260,15 +261,17 @@ class Line:
         self.told = told
         self.load: Load
         self.report: StreamReport
-        self.deletes = self.remembers = False
+        self.deletes = self.remembers = self.verifies = False
         self._transforms = target.transforms
         self._way = ""
         self._rows = self._bytes = self._rejected = self._commits = 0
+        self._splits: list[SplitReport] = []
+        self._unverified: dict[str, None] = {}
 
     @property
     def sink(self) -> Sink:
         """Where splits are carried to."""
-        return Sink(self._transforms, self.load, self.told, self.deletes, self.remembers)
+        return Sink(self._transforms, self.load, self.told, self.deletes, self.remembers, self.verifies)
 
     def prepare(self, stream: Stream) -> None:
         """Find out what the transforms make of the stream's columns, where these are known beforehand."""
@@ -297,14 +300,25 @@ class Line:
         """Under which the split is written: what is written follows from the transforms as well."""
         return f"{split.id}|{self._way}"
 
+    @property
+    def staged(self) -> Mapping[str, Receipt]:
+        """What an interrupted run has left of it; where values are verified, what can be."""
+        there = self.load.staged
+        return {name: one for name, one in there.items() if one.checksum is not None} if self.verifies else there
+
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
         """Make it visible, count it and tell of it."""
+        for receipt in receipts if self.verifies else ():
+            if receipt.split_id in self.load.staged:  # what this run wrote was verified where it was written
+                verified(self.load, receipt)
+            self._unverified |= dict.fromkeys(unverified(self.load, receipt))
         reach("runner.before_commit")
         self.load.commit(receipts, position)
         reach("runner.after_commit")
         rows, size, rejected = (sum(getattr(receipt, name) for receipt in receipts) for name in _COUNTS)
         self._rows, self._bytes, self._rejected = self._rows + rows, self._bytes + size, self._rejected + rejected
         self._commits += 1
+        self._splits += [_told(receipt) for receipt in receipts]
         self.told.of(Committed, position=position, rows=rows, bytes=size, rejected=rejected)
 
     def finish(self, stream: Stream, position: Position | None, seconds: float) -> None:
@@ -318,6 +332,8 @@ class Line:
             seconds=seconds,
             position=position,
             rejected=self._rejected,
+            splits=tuple(self._splits),
+            unverified=tuple(self._unverified),
         )
         self.report = done
         self.told.of(StreamFinished, position=position, rows=done.rows, bytes=done.bytes, seconds=done.seconds)
@@ -328,6 +344,10 @@ def _key_types(stream: Stream) -> list[str] | None:
     schema = stream.schema
     known = schema is not None and all(key in schema.names for key in stream.primary_key)
     return [str(schema.field(key).type) for key in stream.primary_key] if schema is not None and known else None
+
+
+def _told(receipt: Receipt) -> SplitReport:
+    return SplitReport(receipt.split_id, receipt.rows, receipt.bytes, receipt.rejected, receipt.checksum)
 
 
 _COUNTS = ("rows", "bytes", "rejected")

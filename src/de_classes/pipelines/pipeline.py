@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from de_classes.contracts import Destination, Mode
 from de_classes.errors import ConfigurationError
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from .preview import PipelinePlan
     from .report import RunReport
 
-__all__ = ["EltPipeline", "EtlPipeline", "Pipeline", "Route", "SqlDestination"]
+__all__ = ["EltPipeline", "EtlPipeline", "Pipeline", "Route", "SqlDestination", "Verify"]
+
+Verify: TypeAlias = Literal["counts", "values"]
+"""What is compared before a commit: how many rows were read, written and are there; or their values as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Pipeline:
     position. `transforms` come before those of a route. A run that dies at any instant is run again, and rows
     are neither lost nor doubled.
 
+    Rows are counted in any case. With `verify="values"` what was written of each split is read back before it is
+    committed, and the sum of its values compared with that of what was handed over; both stand in the report. That
+    proves the way from the source's batches, after the transforms, to what a commit makes visible; not that the source
+    read well. It costs reading once more, and takes bytes that two databases could hand on as rows.
+
     Subclasses say what else belongs to a run by `after_load`.
     """
 
@@ -57,12 +65,15 @@ class Pipeline:
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.APPEND,
         checkpoint: Checkpoint | None = None,
+        verify: Verify = "counts",
     ) -> None:
         problems = []
         if not name:
             problems.append("a pipeline needs a name: positions are kept under it")
         if mode not in set(Mode):
             problems.append(f"mode {mode!r} is none of {', '.join(Mode)}")
+        if verify not in get_args(Verify):
+            problems.append(f"verify={verify!r} is none of {', '.join(get_args(Verify))}")
         if isinstance(routes, str):
             problems.append(f"routes must be a sequence, not the name {routes!r} alone")
         if problems:
@@ -74,6 +85,7 @@ class Pipeline:
         self.transforms = tuple(transforms)
         self.mode = Mode(mode)
         self.checkpoint = checkpoint or Checkpoint()
+        self.verify: Verify = verify
 
     def __repr__(self) -> str:
         return (
@@ -99,7 +111,16 @@ class Pipeline:
             DeClassesError: the run failed; what was committed before stays, and the next run goes on from there.
 
         """
-        runner = Runner(self.name, self.source, self.destination, self.mode, self.checkpoint, executor, observers)
+        runner = Runner(
+            self.name,
+            self.source,
+            self.destination,
+            self.mode,
+            self.checkpoint,
+            executor,
+            observers,
+            verifies=self.verify == "values",
+        )
         return runner.run(self._tasks, self.after_load)
 
     def after_load(self, report: RunReport) -> None:
@@ -166,9 +187,17 @@ class EltPipeline(Pipeline):
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.APPEND,
         checkpoint: Checkpoint | None = None,
+        verify: Verify = "counts",
     ) -> None:
         super().__init__(
-            name, source, destination, routes=routes, transforms=transforms, mode=mode, checkpoint=checkpoint
+            name,
+            source,
+            destination,
+            routes=routes,
+            transforms=transforms,
+            mode=mode,
+            checkpoint=checkpoint,
+            verify=verify,
         )
         if isinstance(statements, str) or not statements:
             raise ConfigurationError(

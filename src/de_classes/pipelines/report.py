@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from de_classes.contracts import Position
 
-__all__ = ["RunReport", "StreamReport"]
+__all__ = ["RunReport", "SplitReport", "StreamReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """One split, or a piece of one: what was read of it, which is what was written, and what became visible."""
+
+    id: str
+    rows: int
+    bytes: int
+    rejected: int
+    checksum: str | None
+    """Where values were verified: the sum of them as they were handed over, which is that of those which were read
+    back; see `de_classes.utils.checksum`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,19 @@ class StreamReport:
     """Where the stream stands now."""
     rejected: int = 0
     """Records that do not fit, and are kept beside the stream in its quarantine."""
+    splits: tuple[SplitReport, ...] = ()
+    """All that was committed, in the order of the commits."""
+    unverified: tuple[str, ...] = ()
+    """Columns that are in no checksum, since the destination does not give their values back as they were given."""
+
+    @property
+    def checksum(self) -> str | None:
+        """The sum over all splits, the same however the rows were cut; None where values were not verified."""
+        from de_classes.utils.checksum import Checksum  # noqa: PLC0415 -- numpy, only where there are sums
+
+        sums = [Checksum(split.rows, int(split.checksum, 16)) for split in self.splits if split.checksum is not None]
+        verified = len(sums) == len([split for split in self.splits if split.rows])
+        return str(sum(sums, start=Checksum.empty())) if sums and verified else None
 
 
 @dataclass(frozen=True, slots=True)

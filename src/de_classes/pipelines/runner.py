@@ -69,6 +69,8 @@ class Runner:
     checkpoint: Checkpoint
     executor: Executor | None = None
     observers: Sequence[Observer] = ()
+    verifies: bool = False
+    """Whether values that were written are read back and compared, before they are committed."""
 
     def run(self, describe: Callable[[], Sequence[Task]], after: Callable[[RunReport], None]) -> RunReport:
         """Carry every task that `describe` gives to its end, then do what comes `after`.

@@ -64,6 +64,8 @@ class Sink:
     """Whether the load is told which keys are alive."""
     remembers: bool = False
     """Whether it is told which items are complete."""
+    verifies: bool = False
+    """Whether what it has written is read back."""
 
 
 Ids: TypeAlias = "Mapping[int, str]"
@@ -104,7 +106,7 @@ class SplitWorkers:
 
     def _submit(self, split: Split, ids: Ids, way: Way) -> None:
         outlets = [
-            Outlet(split_id, sink.transforms, sink.load, sink.deletes, sink.remembers)
+            Outlet(split_id, sink.transforms, sink.load, sink.deletes, sink.remembers, sink.verifies)
             for split_id, sink in ((ids[n], self._sinks[n]) for n in ids)
         ]
         for n, split_id in ids.items():

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from de_classes.contracts import Batch, Mode, Plan, Receipt, Stream
 from de_classes.errors import ConfigurationError, CountMismatch, Overtaken, SchemaMismatch, ValueNotHeld
+from de_classes.utils.checksum import checksum
 from de_classes.utils.deletes import refuse_too_many
 from de_classes.utils.quarantine import REJECTED
 from de_classes.utils.schemas import fitted, united, without_rows
@@ -324,10 +325,20 @@ class MemoryLoad:
                 rejected=sum(each.num_rows for each in rejected),
                 alive=None if alive is None else sum(each.num_rows for each in alive),
                 items=receipt.items + batch.items,
+                checksum=batch.checksum,
             )
         piece = _Piece(self.pipeline, self.epoch, receipt, kept, rejected, alive or [])
         self.destination._stage(self, piece)  # noqa: SLF001 -- the two are one thing
         return receipt
+
+    def checkable(self, schema: pa.Schema) -> Sequence[str]:
+        """All columns."""
+        return schema.names
+
+    def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
+        """The sum of what is kept aside of a piece."""
+        piece = self.destination._targets[self.stream.name].staged[str(receipt.details["name"])]  # noqa: SLF001 -- the two are one thing
+        return str(checksum(piece.records, columns))
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
         """Show what was kept aside."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from de_classes.contracts import Receipt
+from de_classes.contracts import Item, Receipt
 from de_classes.errors import DatasetError
 from de_classes.storage.objects._keys import join
 from de_classes.storage.objects.log import DataFile, decode_schema, encode_schema
@@ -29,6 +29,8 @@ class _Ledger(msgspec.Struct, frozen=True):
     position: dict[str, Any] | None
     files: tuple[DataFile, ...]
     rejected: tuple[DataFile, ...] = ()
+    items: tuple[tuple[str, str, str | None], ...] = ()
+    checksum: str | None = None
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -40,6 +42,8 @@ def encode_receipt(receipt: Receipt) -> bytes:
             "bytes": receipt.bytes,
             "schema": encode_schema(receipt.schema),
             "position": receipt.position,
+            "items": [(item.name, item.version, item.column) for item in receipt.items],
+            "checksum": receipt.checksum,
             **receipt.details,
         }
     )
@@ -61,7 +65,18 @@ def decode_receipt(data: bytes, where: str) -> Receipt:
         ) from error
     details = details_of(told.files, told.rejected)
     count = sum(file.rows for file in told.rejected)
-    return Receipt(told.split_id, told.rows, told.bytes, schema, told.position, details, count)
+    items = tuple(Item(*item) for item in told.items)
+    return Receipt(
+        told.split_id,
+        told.rows,
+        told.bytes,
+        schema,
+        told.position,
+        details,
+        count,
+        items=items,
+        checksum=told.checksum,
+    )
 
 
 def staged_in(dataset: Dataset, folders: Folders, partition_by: Sequence[str] = ()) -> Mapping[str, Receipt]:

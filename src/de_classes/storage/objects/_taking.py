@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from de_classes.contracts import Batch, Position
+    from de_classes.contracts import Batch, Item, Position
     from de_classes.storage.objects.log import DataFile
     from de_classes.utils.schemas import SchemaChanges
 
@@ -61,6 +61,8 @@ class Taken:
         self._rows = 0
         self._schema: pa.Schema | None = None
         self._position: Position | None = None
+        self._items: tuple[Item, ...] = ()
+        self._checksum: str | None = None
 
     def records(self, batches: Iterator[Batch], rejects: Rejects) -> Iterator[pa.RecordBatch]:
         """The records to write; those that do not fit go to the rejects."""
@@ -69,6 +71,8 @@ class Taken:
                 rejects.add(batch.rejected)
             if batch.position is not None:
                 self._position = batch.position
+            self._items += batch.items
+            self._checksum = batch.checksum
             if self._has_columns(batch.records):
                 self._rows += batch.records.num_rows
                 yield self._with_known_columns(relaxed(batch.records))
@@ -89,6 +93,8 @@ class Taken:
             position=self._position,
             details=details_of(files, rejects.files),
             rejected=rejects.count,
+            items=self._items,
+            checksum=self._checksum,
         )
 
     def _has_columns(self, records: pa.RecordBatch) -> bool:

@@ -9,20 +9,22 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pyarrow as pa
+
 from de_classes.contracts import Mode
 from de_classes.errors import CountMismatch, Overtaken, StoreError
 from de_classes.storage.objects._change import Change
 from de_classes.storage.objects._columns import united
 from de_classes.storage.objects._ledger import encode_receipt, files_of
 from de_classes.storage.objects._room import Room
+from de_classes.storage.objects._state import Piece
 from de_classes.storage.objects._taking import Rejects, Taken
 from de_classes.storage.objects.parquet import ParquetFormat
+from de_classes.utils.checksum import TableChecksum
 from de_classes.utils.faults import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    import pyarrow as pa
 
     from de_classes.contracts import Batch, Position, Receipt, Stream
     from de_classes.storage.objects._folders import Folders
@@ -76,6 +78,18 @@ class DatasetLoad:
         self.room.put(self.folders.entry(split_id), encode_receipt(receipt))
         reach("dataset.write.after_receipt")
         return receipt
+
+    def checkable(self, schema: pa.Schema) -> Sequence[str]:
+        """All columns: files give back the very values."""
+        return schema.names
+
+    def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
+        """The sum of what the files of a piece hold, by their own count and footers."""
+        summed = TableChecksum(columns)
+        for file in files_of(receipt, self.dataset.url)[0]:
+            for batch in self.dataset.read(Piece(file), receipt.schema or pa.schema([])):
+                summed.update(batch)
+        return str(summed.value)
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
         """Make the files of these receipts part of the dataset, in this order, together with the position."""

@@ -22,11 +22,12 @@ from .deleting import Closing, Deletes, Deleting, Marking
 from .growing import coming_columns
 from .handing_over import HandingOver
 from .history import History, check_history, make_history, refuse_taken
-from .identifiers import shortened
+from .identifiers import TableName, shortened
 from .loaded_items import LoadedItems
 from .moving import Move, check_merge_key
 from .placing import EVOLVE, place
 from .quarantine import Quarantine
+from .reading_back import StagedRows
 from .referring import references
 from .staging import Staging
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from .catalogue import Table
     from .destination import PostgresDestination
     from .growing import Change
-    from .identifiers import TableName
     from .state import State
     from .types import Column
 
@@ -90,6 +90,18 @@ class PostgresLoad:
         """
         with self.destination.client.connect() as connection:
             return HandingOver(self._staging).take(connection, split_id, split)
+
+    def checkable(self, schema: pa.Schema) -> Sequence[str]:
+        """The columns of which the server gives back what it was given, and not another spelling of it."""
+        with self.destination.client.connect() as connection:
+            return self._staging.checkable(connection, schema)
+
+    def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
+        """The sum of what is staged of a piece."""
+        name = TableName(self.state.schema, str(receipt.details["table"]))
+        if receipt.schema is None:
+            raise AssertionError(receipt)  # there is a table, so there were columns
+        return StagedRows(self.destination.client, name, receipt.schema).checksum(columns)
 
     @property
     def _staging(self) -> Staging:

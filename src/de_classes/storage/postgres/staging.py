@@ -27,6 +27,7 @@ from .growing import changes, coming_columns
 from .identifiers import TableName, quoted
 from .placing import place
 from .quarantine import Rejects
+from .reading_back import is_checkable
 from .state import alive_of, rejects_of
 
 if TYPE_CHECKING:
@@ -106,11 +107,19 @@ class Staging:
                 rejected=rejects.rows,
                 alive=alive.rows,
                 items=passing.items,
+                checksum=passing.checksum,
             )
         reach("postgres.write.after_copy")
         if details:
             self.enter(connection, name, receipt)
         return receipt
+
+    def checkable(self, connection: psycopg.Connection[Any], schema: pa.Schema) -> Sequence[str]:
+        """The columns whose values come back from where they are staged as what they were."""
+        there = table_in_catalogue(connection, self.target)
+        placing = place(str(self.target), schema, there, self.primary_key, self.schema_changes)
+        types = [type_ for type_, _ in _staged(placing, there)]
+        return [field.name for field, type_ in zip(schema, types, strict=True) if is_checkable(field.type, type_)]
 
     def enter(self, connection: psycopg.Connection[Any], name: str, receipt: Receipt) -> None:
         """Commit what is staged under a name, with its line in the ledger."""
@@ -163,6 +172,7 @@ class _Passing:
     def __init__(self, batches: Iterator[Batch], rejects: Rejects, alive: AliveKeys) -> None:
         self.position: Position | None = None
         self.items: tuple[Item, ...] = ()
+        self.checksum: str | None = None
         self._batches = batches
         self._rejects = rejects
         self._alive = alive
@@ -177,6 +187,7 @@ class _Passing:
             if batch.alive is not None:
                 self._alive.add(batch.alive)
             self.items += batch.items
+            self.checksum = batch.checksum
             self.position = batch.position if batch.position is not None else self.position
             if batch.records.num_columns or batch.records.num_rows:
                 return batch.records

@@ -201,6 +201,7 @@ def _receipt_to_json(receipt: Receipt) -> str:
             "details": dict(receipt.details),
             "rejected": receipt.rejected,
             "alive": receipt.alive,
+            "checksum": receipt.checksum,
             "items": [[item.name, item.version, item.column] for item in receipt.items],
         }
     )
