@@ -21,7 +21,7 @@ PACKAGE = "de_classes"
 LAYERS = [
     {"contracts", "errors"},
     {"utils"},
-    {"configs", "formats"},
+    {"configs", "formats", "_doors"},
     {"api", "storage", "transforms"},
     {"pipelines"},
     {"cli", "testing"},

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from de_classes._doors.frame import door, run, say
 from de_classes.api.client import ApiClient
 from de_classes.api.messages import Response
 from de_classes.api.transport import HttpTransport
 from de_classes.utils.retry import RetryPolicy
 
-from .door import add_credentials, auth_of, door, origin_of, run, say
+from .door import add_credentials, auth_of, origin_of
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +26,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show the requests that an auth makes of one, their secrets masked."""
     parser = door(
-        "auth",
+        "api.auth",
         "Show what an auth makes of GET URL, secrets masked. Nothing is sent unless --send says so.",
         "--auth bearer --secret-env SHOP_TOKEN https://api.example.com/orders",
         "--auth oauth2 --token-url https://login.example.com/token --user me --secret-env SHOP_SECRET"

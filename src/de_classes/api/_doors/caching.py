@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from de_classes._doors.frame import door, run, say
 from de_classes.api.caching import HttpCache
 
-from .door import add_asking, client_of, door, path_of, query_of, run, say
+from .door import add_asking, client_of, path_of, query_of
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +20,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ask for a URL some times through a cache, and tell where each answer came from."""
     parser = door(
-        "caching",
+        "api.caching",
         "Ask for a URL some times through a cache; tell of each answer whether it was asked for, confirmed or kept.",
         "https://api.example.com/countries --file countries.db",
         "https://api.example.com/countries --file countries.db --times 5",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from .door import add_asking, client_of, door, run, say
+from de_classes._doors.frame import door, run, say
+
+from .door import add_asking, client_of
 
 if TYPE_CHECKING:
     import argparse
@@ -17,7 +19,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ask a URL, with retries and credentials, and print the answer."""
     parser = door(
-        "client",
+        "api.client",
         "Ask a URL by GET, patiently, and print the answer. Retries are told on stderr.",
         "https://api.example.com/orders?page=1",
         "https://api.example.com/orders --auth bearer --secret-env SHOP_TOKEN --include",

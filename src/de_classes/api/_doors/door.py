@@ -1,25 +1,23 @@
-"""What all doors share: how they take arguments, who they ask as, and how they fail."""
+"""What the doors of APIs share: what they ask, and as whom."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from de_classes._doors.frame import say
 from de_classes.api.auth import ApiKey, Basic, BearerToken, Digest, OAuth2ClientCredentials, TokenLogin
 from de_classes.api.client import ApiClient
 from de_classes.configs.secrets import Secret
 from de_classes.contracts import Retried
-from de_classes.errors import ConfigurationError, DeClassesError
+from de_classes.errors import ConfigurationError
 from de_classes.utils.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import argparse
+    from collections.abc import Callable
 
     from de_classes.api.auth import Auth
     from de_classes.api.messages import Transport
@@ -30,79 +28,13 @@ __all__ = [
     "add_credentials",
     "auth_of",
     "client_of",
-    "door",
     "origin_of",
     "path_of",
     "query_of",
-    "read_bytes",
-    "run",
-    "say",
     "value_of",
 ]
 
-_INTERRUPTED = 130
-"""What shells give for a command that Ctrl-C ended."""
 _KINDS = ("bearer", "key", "basic", "digest", "oauth2", "login")
-
-
-def say(text: str, *, aside: bool = False) -> None:
-    """Print what was asked for; `aside` goes to stderr, out of the way of a pipe."""
-    print(text, file=sys.stderr if aside else sys.stdout)
-
-
-def door(module: str, description: str, *examples: str) -> argparse.ArgumentParser:
-    """A parser whose help ends with examples."""
-    prog = f"python -m de_classes.api.{module}"
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description=description,
-        epilog="examples:\n" + "\n".join(f"  {prog} {example}" for example in examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--debug", action="store_true", help="show where in the code an error came from")
-    return parser
-
-
-def run(
-    parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], None], arguments: Sequence[str] | None
-) -> int:
-    """Do the work; an error of de-classes is told without a traceback, and gives its exit code."""
-    asked = parser.parse_args(arguments)
-    try:
-        work(asked)
-        sys.stdout.flush()
-    except DeClassesError as error:
-        if asked.debug:
-            raise
-        say(str(error), aside=True)
-        return error.exit_code
-    except KeyboardInterrupt:
-        if asked.debug:
-            raise
-        say("interrupted", aside=True)
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has read enough; Python would complain once more when it flushes on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
-def read_bytes(name: str) -> bytes:
-    """A file, or standard input for "-".
-
-    Raises:
-        ConfigurationError: it cannot be read.
-
-    """
-    if name == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(name).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"the file {name!r}", f"cannot be read: {error.strerror}", "Check its name.") from None
-
-
-# --- Who asks, and how ------------------------------------------------------------------------------------------------
 
 
 def add_asking(parser: argparse.ArgumentParser) -> None:

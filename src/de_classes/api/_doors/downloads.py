@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from de_classes._doors.frame import door, run, say
 from de_classes.api.downloads import Csv, Download, DownloadSource, Ndjson, download_to
 from de_classes.errors import ConfigurationError
 
-from .door import add_asking, client_of, door, path_of, query_of, run, say
+from .door import add_asking, client_of, path_of, query_of
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +25,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show a file's columns and first rows, or save it."""
     parser = door(
-        "downloads",
+        "api.downloads",
         "Read a file of NDJSON or CSV while it arrives: its columns, its first rows, how many there are. Or save it.",
         "https://data.example.com/stations.csv.gz --rows 5 --null ''",
         "https://data.example.com/events.ndjson",

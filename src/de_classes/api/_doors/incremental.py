@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from de_classes._doors.frame import door, run, say
 from de_classes.api._walking.moments import moment_of
 from de_classes.api._walking.windows import cut
 from de_classes.api.incremental import Incremental, Windows
 from de_classes.errors import ConfigurationError
 
-from .door import door, run, say, value_of
+from .door import value_of
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +24,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Tell the parameters of the next run, or of each of its windows."""
     parser = door(
-        "incremental",
+        "api.incremental",
         "Tell by which parameters a resource is asked for what is new. Nothing is sent.",
         "--since 2026-03-01T12:00:00Z --format unix --overlap-seconds 3600",
         "--param from --end-param to --start 2026-01-01 --end 2026-02-01 --window-seconds 604800",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from de_classes._doors.frame import door, read_bytes, run, say
 from de_classes.api.limits import asked_seconds, facts
 from de_classes.errors import ConfigurationError
-
-from .door import door, read_bytes, run, say
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +19,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Tell what the head of an answer says of limits."""
     parser = door(
-        "limits",
+        "api.limits",
         "Tell what the head of an answer (status and headers) says of rate limits, and how long it asks to wait.",
         "head.txt",
         "- <<< $'HTTP/1.1 429\\nRetry-After: 30'",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from de_classes._doors.frame import door, read_bytes, run, say
 from de_classes.api.openapi import Document, generated
-
-from .door import door, read_bytes, run, say
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +17,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write Python from a document."""
     parser = door(
-        "openapi",
+        "api.openapi",
         "Write an ApiSource, as Python to be read and edited, from an OpenAPI 3 document. Nothing is fetched.",
         "petstore.json > petstore.py",
         "- < petstore.yaml",

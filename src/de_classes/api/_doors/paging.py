@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
+from de_classes._doors.frame import door, run, say
 from de_classes.api._walking.asking import asking_since
 
-from .door import client_of, door, run, say
+from .door import client_of
 from .walking import add_walking, resource_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Walk over the pages of a URL and tell each."""
     parser = door(
-        "paging",
+        "api.paging",
         "Walk over the pages of a list: a line for each, with its records and its URL.",
         "https://api.example.com/orders --paging page --set per_page=100 --set total_pages_at=pages --records-at items",
         "https://api.example.com/events --paging cursor --set at=meta.next --records-at data --pages 3",

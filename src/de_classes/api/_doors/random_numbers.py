@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
+from de_classes._doors.frame import door, run, say
 from de_classes.api.random_numbers import Distribution, RandomNumbers
-
-from .door import door, run, say
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +19,7 @@ _PARAMETERS = ("low", "high", "mean", "deviation")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print random numbers, one a line."""
     parser = door(
-        "random_numbers",
+        "api.random_numbers",
         "Print random numbers that follow from a seed, one a line.",
         "--count 5 --seed 1",
         "--distribution normal --mean 170 --deviation 10",

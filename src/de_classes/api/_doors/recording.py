@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from de_classes._doors.frame import door, run
 from de_classes.api.recording import Player, Recorder
 
-from .door import add_asking, client_of, door, path_of, query_of, run
+from .door import add_asking, client_of, path_of, query_of
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +20,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ask for a URL and keep the exchange, or answer from what was kept."""
     parser = door(
-        "recording",
+        "api.recording",
         "Ask for a URL, print the answer, and keep the exchange as a readable file without secrets; or play it back.",
         "https://api.example.com/orders --into recorded --auth bearer --secret-env SHOP_TOKEN",
         "https://api.example.com/orders --from recorded",

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from de_classes._doors.frame import door, read_bytes, run, say
 from de_classes.api.paging import dig
 from de_classes.errors import InvalidAnswer
 from de_classes.formats.json_columns.columns import schema_of, told
 from de_classes.formats.records import infer_shape
-
-from .door import door, read_bytes, run, say
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +24,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Infer the columns of records in a file."""
     parser = door(
-        "records",
+        "api.records",
         "Infer the columns of the records in a file of JSON, or of JSON lines.",
         "page.json --records-at items",
         "orders.ndjson --json",

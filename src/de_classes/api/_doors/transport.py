@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from de_classes._doors.frame import door, run, say
 from de_classes.api.messages import Request
 from de_classes.api.transport import HttpTransport
-
-from .door import door, run, say
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +19,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Send one request and tell what came back, and how fast."""
     parser = door(
-        "transport",
+        "api.transport",
         "Send one request, without retries, redirects or credentials, and tell what comes back.",
         "https://api.example.com/orders",
         "https://api.example.com/orders --method HEAD --deadline 5",

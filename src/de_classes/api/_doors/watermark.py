@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from de_classes._doors.frame import door, run, say
 from de_classes.api.watermark import highest
 from de_classes.errors import ConfigurationError
 
-from .door import door, run, say, value_of
+from .door import value_of
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +20,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Tell which of some values the next run would ask by."""
     parser = door(
-        "watermark",
+        "api.watermark",
         "Tell which of some values is the highest, as the next run of an incremental resource would ask by it.",
         "2024-01-01T00:00:00Z 2024-01-01T00:30:00+01:00",
         "7 10 9",
