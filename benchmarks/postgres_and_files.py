@@ -12,6 +12,7 @@ turns:
     to-parquet  PostgresSource to a dataset in a local folder
     copy-in     COPY (FORMAT binary) FROM STDIN of a prepared file into a new table: the unit of what loads
     to-table    that dataset into a new table
+    to-parquet-verified, to-table-verified: likewise, with verify="values"
     merge-sql   COPY into a temporary table, and INSERT ... ON CONFLICT DO UPDATE, by hand: the unit of merging
     merge       a dataset of 1/6 of the rows, half of them new, merged by the primary key
 
@@ -89,6 +90,12 @@ def to_parquet(task: Task) -> None:
     PostgresToObjectStore(task.postgres, store, tables=[task.table]).run()
 
 
+def to_parquet_verified(task: Task) -> None:
+    """The same, and read the values back."""
+    store = LocalStore(tempfile.mkdtemp(dir=task.folder))
+    PostgresToObjectStore(task.postgres, store, tables=[task.table], verify="values").run()
+
+
 def copy_in(task: Task) -> None:
     """Load a prepared file."""
     with psycopg.connect(task.postgres) as connection:
@@ -105,6 +112,14 @@ def to_table(task: Task) -> None:
     """Load the files into a table that is made of them."""
     store = LocalStore(f"{task.folder}/prepared")
     ObjectStoreToPostgres(store, task.postgres, routes=[task.table], schema="loads", mode="append").run()
+
+
+def to_table_verified(task: Task) -> None:
+    """The same, and read the values back."""
+    store = LocalStore(f"{task.folder}/prepared")
+    ObjectStoreToPostgres(
+        store, task.postgres, routes=[task.table], schema="loads", mode="append", verify="values"
+    ).run()
 
 
 def merge_sql(task: Task) -> None:
@@ -139,8 +154,10 @@ def merge(task: Task) -> None:
 CONTENDERS: dict[str, tuple[Callable[[Task], None], str]] = {
     "copy-out": (copy_out, "copy-out"),
     "to-parquet": (to_parquet, "copy-out"),
+    "to-parquet-verified": (to_parquet_verified, "copy-out"),
     "copy-in": (copy_in, "copy-in"),
     "to-table": (to_table, "copy-in"),
+    "to-table-verified": (to_table_verified, "copy-in"),
     "merge-sql": (merge_sql, "merge-sql"),
     "merge": (merge, "merge-sql"),
 }
@@ -227,14 +244,14 @@ def compare(task: Task, rows: int, runs: int, names: list[str], peers: str) -> N
     prepared(task, rows)
     rounds = [{name: measured(name, task, peers) for name in names} for _ in range(runs)]
     print(f"\n{task.table}, {rows:,} rows, {runs} runs")
-    print(f"{'':14} {'seconds':>8} {'x unit':>7} {'processors':>10} {'x unit':>7} {'peak MiB':>9}")
+    print(f"{'':19} {'seconds':>8} {'x unit':>7} {'processors':>10} {'x unit':>7} {'peak MiB':>9}")
     for name in names:
         told = [taken for one in rounds if (taken := one[name])]
         units = [taken for one in rounds if (taken := one.get(UNITS[name]))]
         if told:
             own, unit = (Taken(*map(statistics.median, zip(*some, strict=True))) for some in (told, units or told))
             print(
-                f"{name:14} {own.seconds:>8.2f} {own.seconds / unit.seconds:>7.2f}"
+                f"{name:19} {own.seconds:>8.2f} {own.seconds / unit.seconds:>7.2f}"
                 f" {own.processors:>10.2f} {own.processors / unit.processors:>7.2f} {own.peak / 2**20:>9.0f}",
                 flush=True,
             )

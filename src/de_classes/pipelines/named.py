@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from de_classes.contracts import Mode
-from de_classes.storage.objects import DatasetDestination, DatasetSource
+from de_classes.storage.objects import DatasetDestination, DatasetSource, FileSource
 from de_classes.storage.postgres import PostgresDestination, PostgresSource
 
 from .pipeline import Pipeline
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from de_classes.configs.secrets import Secret
-    from de_classes.contracts import Transform
-    from de_classes.storage.objects import Format, ObjectStore
+    from de_classes.contracts import Source, Transform
+    from de_classes.storage.objects import Files, Format, ObjectStore
     from de_classes.storage.postgres import PostgresClient
     from de_classes.storage.postgres.pieces import Cut
     from de_classes.storage.postgres.types import Unheld
@@ -27,10 +27,10 @@ __all__ = ["ObjectStoreToPostgres", "PostgresToObjectStore"]
 
 
 class ObjectStoreToPostgres(Pipeline):
-    """Loads datasets from MinIO, S3 or a folder into PostgreSQL tables.
+    """Loads datasets, or the files of others, from MinIO, S3 or a folder into PostgreSQL tables.
 
     Takes what was committed to each dataset since the last run, and merges it by primary key unless `mode` says
-    otherwise.
+    otherwise. With `files`, it takes those instead, each once, as a `FileSource` has them.
     """
 
     def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
@@ -40,6 +40,7 @@ class ObjectStoreToPostgres(Pipeline):
         *,
         name: str = "object_store_to_postgres",
         prefix: str = "",
+        files: Mapping[str, Files] | None = None,
         schema: str = "public",
         state_schema: str = "de_classes",
         routes: Sequence[Route | str] | None = None,
@@ -49,7 +50,7 @@ class ObjectStoreToPostgres(Pipeline):
         schema_changes: SchemaChanges = "freeze",
         truncate: bool = False,
     ) -> None:
-        source = DatasetSource(store, prefix)
+        source: Source = DatasetSource(store, prefix) if files is None else FileSource(store, files)
         destination = PostgresDestination(
             postgres, schema=schema, state_schema=state_schema, schema_changes=schema_changes, truncate=truncate
         )

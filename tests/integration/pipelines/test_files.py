@@ -10,7 +10,7 @@ import pytest
 from de_classes.contracts import Mode, Stream
 from de_classes.errors import ConfigurationError, SchemaMismatch
 from de_classes.formats import Csv
-from de_classes.pipelines import Pipeline
+from de_classes.pipelines import ObjectStoreToPostgres, Pipeline
 from de_classes.storage.objects import Files, FileSource, LocalStore
 from de_classes.storage.postgres import PostgresClient, PostgresDestination
 from de_classes.transforms import Drop
@@ -104,3 +104,14 @@ def test_a_history_takes_no_changed_file(tmp_path: Path, postgres_url: str) -> N
     put(store, a="id,x\n1,b\n")
     with pytest.raises(ConfigurationError, match="a history"):
         pipeline(store, postgres_url, mode="history").run()
+
+
+def test_the_named_pipeline_takes_files_too(tmp_path: Path, postgres_url: str) -> None:
+    """ObjectStoreToPostgres(files=...) merges them, each once."""
+    store = LocalStore(tmp_path)
+    put(store, a="id,x\n1,a\n")
+    loading = ObjectStoreToPostgres(store, postgres_url, files={"t": RELOADED})
+    assert [loading.run().rows, loading.run().rows] == [1, 0]
+    put(store, b="id,x\n1,b\n")
+    assert loading.run().rows == 1
+    assert rows(postgres_url) == [(1, "b", "in/b.csv")]
