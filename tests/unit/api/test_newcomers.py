@@ -16,6 +16,7 @@ from de_classes.api import (
     BearerToken,
     CursorInBody,
     Incremental,
+    Keyset,
     NextLink,
     OAuth2ClientCredentials,
     OffsetLimit,
@@ -86,8 +87,51 @@ def test_an_answer_that_tells_of_more_pages_is_not_the_only_one(answer: Any, hea
         Pipeline("p", source, MemoryDestination()).run()
 
 
+TEN = [{"id": number} for number in range(10)]
+
+
 @pytest.mark.parametrize(
-    "answer", [{"next": None}, {"has_more": False}, {"meta": {"next": ""}}, {"next": []}, {"more": 1}]
+    "paging",
+    [
+        SinglePage(),
+        OffsetLimit(limit=3, total_at="count", stable=True),
+        OffsetLimit(limit=100, ends_at="short", stable=True),
+        Keyset(param="after", limit=100, ends_at="short"),
+        PageNumber(total_pages_at="meta.page", stable=True),
+    ],
+    ids=["single", "offset", "short offset", "keyset", "page"],
+)
+@pytest.mark.parametrize("where", ["alone", "children", "windows"])
+def test_a_total_that_is_more_than_came_is_told(paging: Any, where: str) -> None:
+    """A count of the page taken for that of all, or a page that is cut for the last, ends no walk in silence."""
+
+    def answer(request: Request) -> Response:
+        page = (
+            {"items": [{"id": 1}]} if request.url.endswith("/parents") else {"items": TEN[:3], "count": 3, "total": 10}
+        )
+        return Response(request, 200, {}, msgspec.json.encode({**page, "meta": {"page": 1}}))
+
+    options: dict[str, Any] = {"path": "/o", "paging": paging, "primary_key": ("id",)}
+    if where == "children":
+        options.update(path="/o/{id}", parent=Parent("parents", {"id": "id"}))
+    if where == "windows":
+        windows = Windows(step=timedelta(days=1))
+        bounds = {"start": "1970-01-01", "end": "1970-01-01T00:00:09Z", "end_param": "to", "windows": windows}
+        options["incremental"] = Incremental(field="id", format="unix", inclusive=True, **bounds)
+        options["schema"] = pa.schema({"id": pa.int64()})
+    client = ApiClient("http://api.example", transport=answer)
+    source = ApiSource(client, [Resource("parents", "/parents"), Resource("o", **options)])
+    told = f"resource 'o'.*total is 10, and 3 records came.*{type(paging).__name__}"
+    with pytest.warns(PagesUnfollowed, match=told), source.plan(source.streams()[1], None) as plan:
+        assert sum(batch.records.num_rows for split in plan.splits for batch in split.read()) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *({"next": None}, {"has_more": False}, {"meta": {"next": ""}}, {"next": []}, {"more": 1}),
+        *({"total": 1}, {"count": 0}, {"total": "7"}, {"total": True}, {"total_pages": 1}, {"meta": {"pages": None}}),
+    ],
 )
 def test_an_answer_that_tells_of_its_end_is_the_end(answer: Any) -> None:
     """Null, false and nothing say that there is no more."""

@@ -16,6 +16,7 @@ from de_classes.formats.json_columns.pages import taken_apart
 
 from .ahead import Ahead
 from .templates import filled_in, path_of
+from .unfollowed import warn_if_unfollowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +92,19 @@ class Asking:
         page = self._read(response)
         self._go_ahead(state, page)
         return page
+
+    def following(self, state: PageState, page: Page) -> PageState | None:
+        """The state of what comes after a page; None after the last one.
+
+        Warns:
+            PagesUnfollowed: the first page is the last one, though it tells of more.
+
+        """
+        paging = self.resource.paging
+        following = paging.after(state, page)
+        if following is None and state == paging.start():
+            warn_if_unfollowed(self.resource, page)
+        return following
 
     def _go_ahead(self, state: PageState, page: Page) -> None:
         """Ask for the pages that come after this one, as far as it tells."""

@@ -77,7 +77,7 @@ class ChildWalk:
                 page = asking.page(place.page)
                 marked, _ = with_watermark(first, page, place.high)
                 high = highest_on(first, marked, place.high)
-                following = first.paging.after(place.page, page)
+                following = asking.following(place.page, page)
                 joining = _Joining()
                 pages: Iterator[Page] = iter((page,))
                 for generation in generations:
@@ -195,7 +195,7 @@ class _Family:
             if self.state is None:
                 return
             page = self.asking.page(self.state)
-            self.state = self.asking.resource.paging.after(self.state, page)
+            self.state = self.asking.following(self.state, page)
             self.pages.append(page)
 
 

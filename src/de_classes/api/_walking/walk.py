@@ -13,7 +13,6 @@ from .ahead import Ahead
 from .asking import asking_since
 from .fields import highest_on
 from .marks import with_watermark
-from .unfollowed import warn_if_unfollowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,11 +71,8 @@ class Walk:
         """Get a page, and find out what it says besides its records."""
         page = asking.page(at)
         marked, unfit = with_watermark(self.resource, page, high)
-        high, paging = highest_on(self.resource, marked, high, self._given), self.resource.paging
-        following = paging.after(at, page)
-        if following is None and at == paging.start():
-            warn_if_unfollowed(self.resource, page)
-        return _Turn(page, unfit, high, following)
+        high = highest_on(self.resource, marked, high, self._given)
+        return _Turn(page, unfit, high, asking.following(at, page))
 
     @property
     def _given(self) -> Watermark:

@@ -55,13 +55,13 @@ class WindowWalk:
             ValueNotHeld: a record has a value that its column cannot hold.
 
         """
-        paging, converter = self.resource.paging, Converter(self.resource.shaping)
+        converter = Converter(self.resource.shaping)
         question = Question.of(self.resource, {}, self.window.asked(self.incremental))
         with Asking(self.client, self.resource, question).opened() as asking:
-            state = paging.start()
+            state = self.resource.paging.start()
             while True:
                 page = asking.page(state)
-                following = paging.after(state, page)
+                following = asking.following(state, page)
                 reach("api.page.read")
                 own, unfit = self._own(page)
                 records, rejected = converter.batch(page.records, page.url, unfit, own)
