@@ -188,7 +188,7 @@ def test_a_bomb_is_refused_while_it_unpacks(coding: str, codec: str) -> None:
     with ScriptedServer([bomb, bomb]) as server, ApiClient(server.url, retry=ONCE) as client:
         tracemalloc.start()
         try:
-            with pytest.raises(InvalidAnswer, match="bytes of body grew to"):
+            with pytest.raises(InvalidAnswer, match="bytes grew to"):
                 client.request("GET", "/x")
             with client.stream("GET", "/x") as answer, pytest.raises(InvalidAnswer, match="grew"):
                 assert sum(map(len, answer.pieces)) > 0
