@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from de_classes.contracts import Position
+    from de_classes.contracts import Item, Position
     from de_classes.storage.objects._state import Held
     from de_classes.storage.objects.load import DatasetLoad
     from de_classes.storage.objects.log import DataFile
@@ -36,6 +36,7 @@ class Change:
     schema: pa.Schema | None
     """Of the pieces, united."""
     position: Position | None
+    items: tuple[Item, ...] = ()
 
     def after(self, newest: Commit | None) -> Commit:
         """The commit that follows `newest`.
@@ -48,6 +49,7 @@ class Change:
         load = self.load
         load.room.refuse_overtaken(newest)
         load.room.check_files(self.files, self.rejected)
+        self._refuse_changed(newest)
         before = dict(newest.pipelines) if newest is not None else {}
         number = newest.number + 1 if newest is not None else 1
         before[load.pipeline] = Progress(self.position, load.folders.epoch + 1, number)
@@ -64,8 +66,23 @@ class Change:
             files=self.files,
             pipelines=before,
             rejected=self.rejected,
+            items=tuple((item.name, item.version) for item in self.items),
         )
         return commit if newest is None or not self._rows_stay else self._added(commit, newest)
+
+    def _refuse_changed(self, newest: Commit | None) -> None:
+        """See that no item comes in another version than the one whose rows are there, and would stay."""
+        if newest is None or not self.items or self.load.mode is Mode.REPLACE:
+            return
+        known = self.load.dataset.state(newest).items.get(self.load.pipeline, {})
+        changed = sorted(item.name for item in self.items if known.get(item.name, item.version) != item.version)
+        if changed:
+            raise ConfigurationError(
+                self.load.dataset.url,
+                f"{len(changed)} items were loaded in another version ({', '.join(changed[:3])}), and a dataset drops"
+                " files, not rows",
+                "Leave changed items as they were loaded (changed='ignore'), or load with mode='replace'.",
+            )
 
     @property
     def _rows_stay(self) -> bool:

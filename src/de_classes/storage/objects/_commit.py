@@ -82,6 +82,8 @@ class Commit:
     """Keys of files that are part of the dataset no longer, where not all of them went."""
     lost: tuple[tuple[int, int], ...] = ()
     """From the first commit to the last of each range: who read up to there has read rows that were dropped since."""
+    items: tuple[tuple[str, str], ...] = ()
+    """Names and versions of the items, such as files of others, whose rows the pipeline brought with this commit."""
 
     @property
     def rejected_records(self) -> int:

@@ -92,6 +92,7 @@ class _Rewriting:
             files=files,
             rejected=(),
             dropped=(),
+            items=(),
             pipelines={**newest.pipelines, COMPACTION: Progress(None, folders.epoch + 1, number)},
         )
 

@@ -17,8 +17,8 @@ from de_classes.storage.objects._state import Held, State
 
 __all__ = ["decode", "decode_checkpoint", "decode_schema", "encode", "encode_checkpoint", "encode_schema"]
 
-_FORMAT = 2
-"""Of entries that use what came with it, so that earlier versions refuse them; others are of format 1."""
+_FORMAT = 3
+"""Of entries that use what came with it (items), so that earlier versions refuse them; others are of format 1 or 2."""
 
 
 def encode_schema(schema: pa.Schema | None) -> str | None:
@@ -73,6 +73,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rejected: tuple[_File, ...] = ()
     dropped: tuple[str, ...] = ()
     lost: tuple[tuple[int, int], ...] = ()
+    items: tuple[tuple[str, str], ...] = ()
 
 
 class _Held(msgspec.Struct, frozen=True, array_like=True):
@@ -80,19 +81,20 @@ class _Held(msgspec.Struct, frozen=True, array_like=True):
     file: _File
 
 
-class _Checkpoint(msgspec.Struct, frozen=True):
+class _Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int
     number: int
     id: str
     files: tuple[_Held, ...]
     rejected: tuple[_Held, ...]
+    items: dict[str, dict[str, str]] = {}
 
 
 def encode(commit: Commit) -> bytes:
     """The commit as JSON."""
     return msgspec.json.encode(
         _Entry(
-            format=2 if _is_of_2(commit) else 1,
+            format=3 if commit.items else 2 if _is_of_2(commit) else 1,
             number=commit.number,
             id=commit.id,
             pipeline=commit.pipeline,
@@ -110,6 +112,7 @@ def encode(commit: Commit) -> bytes:
             rejected=tuple(map(_entry_of, commit.rejected)),
             dropped=commit.dropped,
             lost=commit.lost,
+            items=commit.items,
         )
     )
 
@@ -142,6 +145,7 @@ def decode(data: bytes, where: str) -> Commit:
         rejected=tuple(map(_file_of, entry.rejected)),
         dropped=entry.dropped,
         lost=entry.lost,
+        items=entry.items,
     )
 
 
@@ -150,7 +154,8 @@ def encode_checkpoint(commit: Commit, state: State) -> bytes:
     files, rejected = (
         tuple(_Held(held.commit, _entry_of(held.file)) for held in some) for some in (state.files, state.rejected)
     )
-    return msgspec.json.encode(_Checkpoint(_FORMAT, commit.number, commit.id, files, rejected))
+    version = _FORMAT if state.items else 2
+    return msgspec.json.encode(_Checkpoint(version, commit.number, commit.id, files, rejected, state.items))
 
 
 def decode_checkpoint(data: bytes) -> tuple[str, State]:
@@ -161,7 +166,7 @@ def decode_checkpoint(data: bytes) -> tuple[str, State]:
     files, rejected = (
         [Held(held.commit, _file_of(held.file)) for held in some] for some in (told.files, told.rejected)
     )
-    return told.id, State(files, rejected)
+    return told.id, State(files, rejected, told.items)
 
 
 def _is_of_2(commit: Commit) -> bool:

@@ -39,20 +39,24 @@ class Piece:
 
 @dataclass
 class State:
-    """The files in the order of their rows, and those with records that do not fit."""
+    """The files in the order of their rows, those with records that do not fit, and which items came with them."""
 
     files: list[Held] = field(default_factory=list)
     rejected: list[Held] = field(default_factory=list)
+    items: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The versions of items by their names, by pipeline."""
 
     def add(self, commit: Commit) -> None:
         """Become the state as of the next commit."""
         if commit.base == commit.number:
-            self.files, self.rejected = [], []
+            self.files, self.rejected, self.items = [], [], {}
         rewritten = {file.rewrites[0]: file for file in commit.files if file.rewrites}
         if rewritten or commit.dropped:
             self._take_out(commit, rewritten)
         self.files += [Held(commit.number, file) for file in commit.files if not file.rewrites]
         self.rejected += [Held(commit.number, file) for file in commit.rejected]
+        if commit.items:
+            self.items.setdefault(commit.pipeline, {}).update(commit.items)
 
     def since(self, number: int) -> Iterator[Piece]:
         """The rows that came after the commit of that number, in files that may have rows from before it too."""

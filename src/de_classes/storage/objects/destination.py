@@ -20,7 +20,7 @@ from de_classes.utils.schemas import SchemaChanges
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from de_classes.contracts import Position, Stream
+    from de_classes.contracts import Ledger, Position, Stream
     from de_classes.storage.objects.formats import Format
     from de_classes.storage.objects.store import ObjectStore
 
@@ -92,6 +92,13 @@ class DatasetDestination:
         newest = dataset_of(self._store, self._prefix, stream.name).log.newest()
         progress = newest.pipelines.get(pipeline) if newest is not None else None
         return progress.position if progress is not None else None
+
+    def ledger(self, pipeline: str, stream: Stream) -> Ledger:
+        """The items that the pipeline brought since the dataset was last replaced, as of the last commit."""
+        dataset = dataset_of(self._store, self._prefix, stream.name)
+        newest = dataset.log.newest()
+        known = dataset.state(newest).items.get(pipeline, {}) if newest is not None else {}
+        return lambda names: {name: known[name] for name in names if name in known}
 
     @contextmanager
     def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[DatasetLoad]:

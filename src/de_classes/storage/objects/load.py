@@ -101,7 +101,8 @@ class DatasetLoad:
             raise CountMismatch(self.dataset.url, "a receipt was given twice", "Commit every split once.")
         subject = f"the splits of {self.stream.name}"
         schema = united((receipt.schema for receipt in receipts), subject, self.schema_changes)
-        change = Change(self, files, rejected, schema, position)
+        items = tuple(chain.from_iterable(receipt.items for receipt in receipts))
+        change = Change(self, files, rejected, schema, position, items)
         reach("dataset.commit.before")
         try:
             self.dataset.log.append(change.after)

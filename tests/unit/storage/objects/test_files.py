@@ -20,7 +20,7 @@ from de_classes.errors import (
 )
 from de_classes.formats import Csv, Ndjson
 from de_classes.pipelines import Pipeline
-from de_classes.storage.objects import Files, FileSource, MemoryStore, Parquet
+from de_classes.storage.objects import Dataset, DatasetDestination, Files, FileSource, MemoryStore, Parquet
 from de_classes.storage.objects._patterns import is_meant
 from de_classes.testing.memory import MemoryDestination
 
@@ -290,3 +290,47 @@ def test_settings_that_cannot_be_are_told_all_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         FileSource(MemoryStore(), {"t": Files("/a[", **wrong)})
     assert str(caught.value).count(";") == 3
+
+
+class TestIntoDatasets:
+    """A dataset remembers files in its commit log."""
+
+    WHAT = Files("in/*", Csv(), SCHEMA, changed="ignore")
+
+    def put(self, store: MemoryStore, name: str, row: str) -> None:
+        store.put(f"in/{name}.csv", f"id,x\n{row}\n".encode())
+
+    def run(self, store: MemoryStore, what: Files = WHAT, **settings: Any) -> int:
+        return Pipeline("p", FileSource(store, {"t": what}), DatasetDestination(store, "lake"), **settings).run().rows
+
+    def test_each_file_is_loaded_once(self) -> None:
+        """Also when many commits and a checkpoint lie between, and files were rewritten."""
+        store = MemoryStore()
+        for n in range(70):
+            self.put(store, f"{n:03}", f"{n},x")
+            assert self.run(store) == 1
+        Dataset(store, "lake/t").compact()
+        assert self.run(store) == 0
+        assert sorted(pa.table(Dataset(store, "lake/t"))["id"].to_pylist()) == list(range(70))
+
+    def test_a_replacement_remembers_what_it_brings(self) -> None:
+        """It takes all files; those that it brought are loaded, others are not."""
+        store = MemoryStore()
+        self.put(store, "a", "1,a")
+        assert self.run(store) == 1
+        store.delete("in/a.csv")
+        self.put(store, "b", "2,b")
+        assert self.run(store, mode="replace") == 1
+        self.put(store, "a", "1,a")
+        assert self.run(store) == 1
+        assert pa.table(Dataset(store, "lake/t"))["id"].to_pylist() == [2, 1]
+
+    def test_a_changed_file_is_not_loaded_beside_its_rows(self) -> None:
+        """A dataset cannot drop rows, and says so."""
+        store, what = MemoryStore(), Files("in/*", Csv(), SCHEMA, changed="reload", file_column="file")
+        self.put(store, "a", "1,a")
+        self.run(store, what)
+        self.put(store, "a", "1,b")
+        with pytest.raises(ConfigurationError, match=r"drops files, not rows"):
+            self.run(store, what)
+        assert pa.table(Dataset(store, "lake/t"))["x"].to_pylist() == ["a"]

@@ -94,7 +94,7 @@ def test_any_bytes_are_an_error_that_names_the_object(data: bytes) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 3},
+        {"format": 4},
         {"number": 0},
         {"base": 99},
         {"id": ""},
