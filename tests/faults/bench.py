@@ -26,48 +26,11 @@ from de_classes.testing.s3 import S3Server
 from tests.faults.disk import SmallDisk, small_disk
 from tests.faults.jobs import COMPACT, STREAM, Job, store
 from tests.faults.nursery import Ended, Nursery
-from tests.faults.rows import COLUMNS, DDL, Row, added, remaining, rows
+from tests.faults.routes import Route
+from tests.faults.rows import COLUMNS, DDL, SCHEMA, Row, added, as_csv, remaining, rows
 
 ROWS = 120
 PAGE = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """From one kind of place to another."""
-
-    name: str
-    source: str
-    target: str
-    mode: str
-    deletes: bool = False
-    """Whether rows are gone from the later state of the source."""
-    csv: bool = False
-
-    @property
-    def walks(self) -> bool:
-        """Whether it commits on the way: then a beginning of the rows may be seen."""
-        return self.source == "api"
-
-
-ROUTES = {
-    route.name: route
-    for route in (
-        Route("api->pg", "api", "pg", Mode.APPEND),
-        Route("api->objects", "api", "local", Mode.APPEND),
-        Route("objects->pg", "local", "pg", Mode.MERGE),
-        Route("pg->objects", "pg", "local", Mode.REPLACE),
-        Route("pg->csv", "pg", "local", Mode.REPLACE, csv=True),
-        Route("pg->pg", "pg", "pg", Mode.MERGE),
-        Route("pg->pg, replaced", "pg", "pg", Mode.REPLACE),
-        Route("pg->pg, deleted", "pg", "pg", Mode.MERGE, deletes=True),
-        Route("pg->pg, history", "pg", "pg", Mode.HISTORY),
-        Route("api->s3", "api", "s3", Mode.APPEND),
-        Route("s3->pg", "s3", "pg", Mode.MERGE),
-        Route("pg->s3", "pg", "s3", Mode.REPLACE),
-        Route("compaction", "", "local", COMPACT),
-    )
-}
 
 
 @dataclass(eq=False)
@@ -122,6 +85,8 @@ class Bench:
             return self.url, self.wide(state)
         if kind == "pg":
             return self.url, f"public.source_{state}"
+        if kind == "files":
+            return f"files:{self._files(state)}", ""
         return self._dataset(kind, state), ""
 
     @cache  # noqa: B019 -- one bench a session
@@ -194,6 +159,20 @@ class Bench:
         for n in range(3):
             _append(place, rows(ROWS)[n * third : (n + 1) * third])
         return place
+
+    @cache  # noqa: B019 -- one bench a session
+    def _files(self, state: int) -> str:
+        """Three files that others wrote; in the later state one of them is another, and there is one more."""
+        folder = self.folder / f"files-{state}"
+        if state > 1:
+            # The very same files are unchanged: a copy would have another etag.
+            shutil.copytree(self._files(1), folder, copy_function=os.link)
+            (folder / "orders-0.csv").unlink()
+        folder.mkdir(exist_ok=True)
+        for n in (0, 1, 2) if state == 1 else (0, 3):
+            some = [row for row in rows(ROWS, state) if (row[0] % 3 if row[0] < ROWS else 3) == n]
+            (folder / f"orders-{n}.csv").write_bytes(as_csv(some))
+        return str(folder)
 
     def site(self, route: Route, *, wide: bool = False) -> Site:
         """A target that nobody has used."""
@@ -300,7 +279,7 @@ class Site:
         state = f"{self.name}_state"
         found = self.bench.connection.execute(
             "SELECT nspname || '.' || relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
-            " WHERE nspname IN (%s, %s) AND relkind <> 'i' AND relname NOT IN ('positions', 'staged', %s)",
+            " WHERE nspname IN (%s, %s) AND relkind <> 'i' AND relname NOT IN ('positions', 'staged', 'loaded', %s)",
             (self.name, state, STREAM),
         ).fetchall()
         found += self.bench.connection.execute(f"SELECT 'ledger: ' || table_name FROM {state}.staged".encode())
@@ -335,9 +314,8 @@ def _answered(asked: Asked) -> Reply:
 
 
 def _append(folder: str, some: list[Row]) -> None:
-    types = [pa.int64(), pa.decimal128(38, 10), pa.string(), pa.float64(), pa.timestamp("us", "UTC")]
-    columns = [pa.array(column, kind) for column, kind in zip(zip(*some, strict=True), types, strict=True)]
-    records = pa.record_batch(columns, names=list(COLUMNS))
+    columns = [pa.array(column, kind) for column, kind in zip(zip(*some, strict=True), SCHEMA.types, strict=True)]
+    records = pa.record_batch(columns, schema=SCHEMA)
     destination = DatasetDestination(LocalStore(folder))
     with destination.begin("seed", Stream(STREAM, ("id",)), Mode.APPEND) as load:
         load.commit([load.write(uuid.uuid4().hex, iter([Batch(records)]))], {"to": some[-1][0]})

@@ -2,66 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from tests.faults.bench import ROUTES
 from tests.faults.cuts import of_route
-
-RUNNER = ("runner.before_plan", "runner.after_begin", "runner.before_commit", "runner.after_commit")
-READS = {
-    "api": ("api.page.read",),
-    "local": ("dataset.read.batch",),
-    "s3": ("dataset.read.batch",),
-    "pg": ("postgres.plan.made", "postgres.read.before"),
-}
-_DATASET = (
-    "dataset.probe.between",
-    "dataset.write.before_upload",
-    "dataset.write.in_upload",
-    "dataset.write.after_upload",
-    "dataset.write.after_receipt",
-    "dataset.commit.before",
-    "dataset.commit.before_put",
-    "dataset.commit.after_put",
-    "dataset.commit.after",
-    "dataset.cleanup.before",
-    "dataset.cleanup.before_ledger",
-    "dataset.cleanup.before_marker",
-)
-WRITES = {
-    "local": (*_DATASET, "local.write.before_publish", "local.write.after_link"),
-    "s3": _DATASET,
-    "pg": (
-        "postgres.begin.before",
-        "postgres.begin.after",
-        "postgres.write.before_copy",
-        "postgres.write.in_copy",
-        "postgres.write.after_copy",
-        "postgres.write.before_commit",
-        "postgres.write.after_commit",
-        "postgres.commit.before_move",
-        "postgres.commit.after_move",
-        "postgres.commit.before",
-        "postgres.commit.after",
-    ),
-}
-POINTS: Mapping[str, tuple[str, ...]] = {
-    route.name: (*RUNNER, *READS[route.source], *WRITES[route.target]) for route in ROUTES.values() if route.source
-} | {
-    "compaction": (
-        "dataset.probe.between",
-        "dataset.write.in_upload",
-        "dataset.commit.before_put",
-        "dataset.commit.after_put",
-        "dataset.cleanup.before_ledger",
-        "dataset.cleanup.before_marker",
-        "local.write.before_publish",
-        "local.write.after_link",
-    )
-}
-"""The points that a run of each route reaches: a test sees that it is these, and no others."""
+from tests.faults.points import POINTS, WRITES_LOCAL, states
+from tests.faults.routes import ROUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +31,14 @@ class Case:
 def kills() -> Iterator[Case]:
     """SIGKILL at every point that a route has, in its first load and in a later one, now early, now late."""
     for route, points in POINTS.items():
-        for point, state in product(points, (1, 2) if ROUTES[route].source else (1,)):
-            for nth in _passings(route, point, state):
-                yield Case(route, "kill", point, nth, state)
+        for point in points:
+            for state in states(ROUTES[route], point):
+                yield from (Case(route, "kill", point, nth, state) for nth in _passings(route, point, state))
     # An object above 8 MiB goes up in parts.
     yield from (Case("pg->s3", "kill", "s3.upload.part", nth, 2) for nth in (1, 2))
+
+
+OF_SPLITS = {"dataset.read.batch", "files.read.batch", "postgres.read.before", "api.page.read"}
 
 
 def _passings(route: str, point: str, state: int) -> tuple[int, ...]:
@@ -100,9 +50,16 @@ def _passings(route: str, point: str, state: int) -> tuple[int, ...]:
     if point == "local.write.after_link":
         return (1, 2)
     # An API is loaded in three commits, and then in two; pages, splits and files are more than commits elsewhere.
-    of_splits = ".write." in point or point in {"dataset.read.batch", "postgres.read.before", "api.page.read"}
+    of_splits = ".write." in point or point in {
+        "dataset.read.batch",
+        "files.read.batch",
+        "postgres.read.before",
+        "api.page.read",
+    }
     if ROUTES[route].source == "api":
         return (1, 3) if state == 1 else (1, 2)
+    if ROUTES[route].source == "files" and of_splits and state > 1:
+        return (1, 2)  # the file that changed and the one that is new
     alone = not of_splits or (state > 1 and ROUTES[route].source in {"local", "s3"})
     return (1,) if alone else (1, 3)
 
@@ -127,7 +84,7 @@ def overtaken() -> Iterator[Case]:
 def full() -> Iterator[Case]:
     """The disk is full from a point on, so that each kind of write is once the first to fail."""
     for route, state in product(("api->objects", "pg->objects"), (1, 2)):
-        for place in ("runner.before_plan", *WRITES["local"][1:-1]):
+        for place in ("runner.before_plan", *WRITES_LOCAL[1:-1]):
             # What can only fail once the commit is there is left to the next run, and told as a warning.
             yield Case(route, "full", place, 1, state)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from de_classes.testing.proxy import Cut
-from tests.faults.bench import Route
 from tests.faults.jobs import STREAM
+from tests.faults.routes import Route
 
 When: TypeAlias = Literal["sent", "answered", "unnoticed"]
 

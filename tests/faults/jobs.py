@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from de_classes.api import ApiClient, ApiSource, CursorInBody, Incremental, Resource
 from de_classes.contracts import Mode
+from de_classes.formats import Csv
 from de_classes.pipelines import Checkpoint, Pipeline
-from de_classes.storage.objects import CsvFormat, Dataset, DatasetDestination, DatasetSource, LocalStore, S3Store
+from de_classes.storage.objects import (
+    CsvFormat,
+    Dataset,
+    DatasetDestination,
+    DatasetSource,
+    Files,
+    FileSource,
+    LocalStore,
+    S3Store,
+)
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
 
 if TYPE_CHECKING:
     from de_classes.contracts import Destination, Source
     from de_classes.storage.objects import ObjectStore
+
+from tests.faults.rows import SCHEMA
 
 STREAM = "orders"
 
@@ -23,7 +35,7 @@ class Job:
     """One run: from where to where, and what is to go wrong in it. Everything here survives JSON."""
 
     source: str
-    """Of an API and of PostgreSQL the URL, of a dataset the folder or `s3:bucket@endpoint`."""
+    """Of an API and of PostgreSQL the URL, of a dataset the folder or `s3:bucket@endpoint`, of files `files:folder`."""
     target: str
     mode: str
     origin: str = ""
@@ -62,6 +74,9 @@ def _source(job: Job) -> Source:
         return PostgresSource(
             job.source, tables={STREAM: job.origin}, split_bytes=job.split_bytes, deletes=[STREAM] * job.deletes
         )
+    if job.source.startswith("files:"):
+        files = Files("*.csv", Csv(null_values=("",)), SCHEMA, ("id",), changed="reload", file_column="file")
+        return FileSource(LocalStore(job.source.removeprefix("files:")), {STREAM: files}, split_bytes=1)
     return DatasetSource(store(job.source), split_bytes=1)
 
 

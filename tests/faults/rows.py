@@ -6,10 +6,21 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+import pyarrow as pa
+
 Row: TypeAlias = tuple[Any, ...]
 
 COLUMNS = ("id", "amount", "note", "ratio", "at")
 DDL = "(id bigint PRIMARY KEY, amount numeric(38, 10), note text, ratio float8, at timestamptz)"
+SCHEMA = pa.schema(
+    {
+        "id": pa.int64(),
+        "amount": pa.decimal128(38, 10),
+        "note": pa.string(),
+        "ratio": pa.float64(),
+        "at": pa.timestamp("us", "UTC"),
+    }
+)
 _NOTES = (None, "", "\\N", 'a "quoted",\r\nline', "ünïcode ☃ \t", "NULL")
 
 
@@ -32,6 +43,16 @@ def added(count: int) -> list[Row]:
 def remaining(count: int) -> list[Row]:
     """State 2 without every seventh row: these were deleted."""
     return [row for row in rows(count, 2) if row[0] % 7]
+
+
+def as_csv(some: list[Row]) -> bytes:
+    """Rows as a file that keeps null and an empty text apart, as PostgreSQL writes it."""
+    lines = [COLUMNS, *([*row[:-1], row[-1].isoformat()] for row in some)]
+    return "".join(f"{','.join(map(_quoted, line))}\n" for line in lines).encode()
+
+
+def _quoted(value: object) -> str:
+    return "" if value is None else '"' + str(value).replace('"', '""') + '"'
 
 
 def _row(number: int, version: int) -> Row:

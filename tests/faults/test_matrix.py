@@ -6,20 +6,24 @@ import pytest
 
 from de_classes.testing.faults import read_log
 from de_classes.utils import faults
-from tests.faults.bench import ROUTES, Bench
-from tests.faults.cases import POINTS, Case, chosen, everything, kills
+from tests.faults.bench import Bench
+from tests.faults.cases import Case, chosen, everything, kills
 from tests.faults.cuts import BREAKS
+from tests.faults.points import POINTS, states
+from tests.faults.routes import ROUTES
 from tests.faults.trial import NO_DISK, tried
 
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_the_matrix_knows_every_point_of_a_route(bench: Bench, tmp_path: Path, route: str) -> None:
     """A load reaches the points that the matrix has for its route and no others, so none is left out."""
-    site, log = bench.site(ROUTES[route]), tmp_path / "log"
-    assert site.run(1, log=str(log)).outcome == "done"
-    assert set(read_log(log)) == set(POINTS[route])
-    assert site.rows() == site.expected(1)
-    assert site.leftovers() == []
+    site = bench.site(ROUTES[route])
+    for state in (1, 2) if site.route.source else (1,):
+        log = tmp_path / f"log-{state}"
+        assert site.run(state, log=str(log)).outcome == "done"
+        assert set(read_log(log)) == {point for point in POINTS[route] if state in states(site.route, point)}
+        assert site.rows() == site.expected(state)
+        assert site.leftovers() == []
 
 
 def test_every_point_is_in_the_matrix() -> None:

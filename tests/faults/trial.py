@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Mode
-from tests.faults.bench import ROUTES, ROWS, Bench, Site
+from tests.faults.bench import ROWS, Bench, Site
 from tests.faults.cuts import BREAKS
 from tests.faults.jobs import COMPACT
 from tests.faults.nursery import Ended
+from tests.faults.routes import ROUTES
 from tests.faults.rows import rows
 
 if TYPE_CHECKING:
@@ -54,13 +55,15 @@ def _killed(site: Site, case: Case) -> str:
 
 
 def _overtaken(site: Site, case: Case) -> str:
-    late = site.bench.nursery.start(site.job(case.state, f"{case.place}:{case.nth}:stop"))
-    assert (stopped := late.wait()).outcome == "stopped", stopped
+    paused = site.bench.nursery.start(site.job(case.state, f"{case.place}:{case.nth}:stop"))
+    assert (stopped := paused.wait()).outcome == "stopped", stopped
     _done(site.run(case.state))
     assert site.rows() == site.expected(case.state)
-    late.go_on()
-    ended = late.wait()
-    assert ended.outcome == "Overtaken", ended
+    paused.go_on()
+    ended = paused.wait()
+    # A run that looks what there is only now finds every file loaded, and has nothing to do.
+    late = site.route.source == "files" and case.place == "runner.before_plan"
+    assert ended.outcome == ("done" if late else "Overtaken"), ended
     assert site.rows() == site.expected(case.state)
     return ended.outcome
 

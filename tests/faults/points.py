@@ -1,0 +1,82 @@
+"""Which points a run of each route reaches: a test sees that it is these, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from de_classes.contracts import Mode
+from tests.faults.routes import ROUTES, Route
+
+_RUNNER = ("runner.before_plan", "runner.after_begin", "runner.before_commit", "runner.after_commit")
+_READS = {
+    "api": ("api.page.read",),
+    "local": ("dataset.read.batch",),
+    "s3": ("dataset.read.batch",),
+    "files": ("files.read.batch",),
+    "pg": ("postgres.plan.made", "postgres.read.before"),
+}
+_DATASET = (
+    "dataset.probe.between",
+    "dataset.write.before_upload",
+    "dataset.write.in_upload",
+    "dataset.write.after_upload",
+    "dataset.write.after_receipt",
+    "dataset.commit.before",
+    "dataset.commit.before_put",
+    "dataset.commit.after_put",
+    "dataset.commit.after",
+    "dataset.cleanup.before",
+    "dataset.cleanup.before_ledger",
+    "dataset.cleanup.before_marker",
+)
+_WRITES = {
+    "local": (*_DATASET, "local.write.before_publish", "local.write.after_link"),
+    "s3": _DATASET,
+    "pg": (
+        "postgres.begin.before",
+        "postgres.begin.after",
+        "postgres.write.before_copy",
+        "postgres.write.in_copy",
+        "postgres.write.after_copy",
+        "postgres.write.before_commit",
+        "postgres.write.after_commit",
+        "postgres.commit.before_move",
+        "postgres.commit.after_move",
+        "postgres.commit.before",
+        "postgres.commit.after",
+    ),
+}
+_COMPACTION = (
+    "dataset.probe.between",
+    "dataset.write.in_upload",
+    "dataset.commit.before_put",
+    "dataset.commit.after_put",
+    "dataset.cleanup.before_ledger",
+    "dataset.cleanup.before_marker",
+    "local.write.before_publish",
+    "local.write.after_link",
+)
+FIRST: tuple[str, ...] = ()
+"""Points that only a load into an empty target reaches."""
+LATER = ("postgres.commit.after_replacing_items",)
+"""Points that only a load into what is there reaches."""
+
+
+def _of(route: Route) -> tuple[str, ...]:
+    if not route.source:
+        return _COMPACTION
+    points = [*_RUNNER, *_READS[route.source], *_WRITES[route.target]]
+    if route.source == "files" and route.mode == Mode.APPEND:
+        points.append("postgres.commit.after_replacing_items")
+    return tuple(points)
+
+
+def states(route: Route, point: str) -> tuple[int, ...]:
+    """In which states of the source a run of the route reaches it."""
+    if not route.source or point in FIRST:
+        return (1,)
+    return (2,) if point in LATER else (1, 2)
+
+
+POINTS: Mapping[str, tuple[str, ...]] = {route.name: _of(route) for route in ROUTES.values()}
+WRITES_LOCAL = _WRITES["local"]

@@ -1,0 +1,47 @@
+"""The routes of the matrix: from which kind of place to which, and in which mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from de_classes.contracts import Mode
+from tests.faults.jobs import COMPACT
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """From one kind of place to another."""
+
+    name: str
+    source: str
+    target: str
+    mode: str
+    deletes: bool = False
+    """Whether rows are gone from the later state of the source."""
+    csv: bool = False
+
+    @property
+    def walks(self) -> bool:
+        """Whether it commits on the way: then a beginning of the rows may be seen."""
+        return self.source == "api"
+
+
+ROUTES = {
+    route.name: route
+    for route in (
+        Route("api->pg", "api", "pg", Mode.APPEND),
+        Route("api->objects", "api", "local", Mode.APPEND),
+        Route("objects->pg", "local", "pg", Mode.MERGE),
+        Route("files->pg", "files", "pg", Mode.APPEND),
+        Route("pg->objects", "pg", "local", Mode.REPLACE),
+        Route("pg->csv", "pg", "local", Mode.REPLACE, csv=True),
+        Route("pg->pg", "pg", "pg", Mode.MERGE),
+        Route("pg->pg, replaced", "pg", "pg", Mode.REPLACE),
+        Route("pg->pg, deleted", "pg", "pg", Mode.MERGE, deletes=True),
+        Route("pg->pg, history", "pg", "pg", Mode.HISTORY),
+        Route("api->s3", "api", "s3", Mode.APPEND),
+        Route("s3->pg", "s3", "pg", Mode.MERGE),
+        Route("pg->s3", "pg", "s3", Mode.REPLACE),
+        Route("compaction", "", "local", COMPACT),
+    )
+}
