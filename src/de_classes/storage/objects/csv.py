@@ -209,3 +209,9 @@ def _wrong_with(delimiter: str, quote: str, escape: str | None, line_end: str, n
     if null != null.strip() or any(mark in null for mark in (*marks.values(), "\r", "\n")):
         wrong.append(f"null={null!r}")
     return wrong
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.csv")

@@ -240,3 +240,9 @@ def checked_moment(as_of: int | datetime | None) -> int | datetime | None:
 def columns_of(commit: Commit) -> pa.Schema:
     """The columns of the dataset with a commit, perhaps none yet."""
     return commit.schema if commit.schema is not None else pa.schema([])
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.dataset")

@@ -155,3 +155,9 @@ def _check_partitions(partition_by: Sequence[str], replace: str) -> None:
         raise ConfigurationError(
             "DatasetDestination", "; ".join(wrong), "Give names of columns, once each, and 'all' or 'partitions'."
         )
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.destination")

@@ -291,3 +291,9 @@ def _grouped(there: Sequence[ObjectInfo], most: int) -> Iterator[Sequence[Object
         size += info.size
     if group:
         yield group
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.files")

@@ -235,3 +235,9 @@ _OTHER = "another one stands in its place, as if it ignored If-None-Match"
 def _number(key: str) -> int:
     name, _, suffix = key.rpartition("/")[2].partition(".")
     return int(name) if suffix == "json" and len(name) == 20 and name.isascii() and name.isdigit() else 0  # noqa: PLR2004 -- as _key writes it
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.log")

@@ -139,3 +139,9 @@ def _unnamed(value: Any, kind: Any) -> Any:
     if isinstance(value, dict):
         return {field.name: _unnamed(value.get(field.name), field.type) for field in kind}
     return [_unnamed(inner, kind.value_type) for inner in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.ndjson")

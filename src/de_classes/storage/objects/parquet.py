@@ -201,3 +201,9 @@ def readable(store: ObjectStore, key: str) -> Iterator[None]:
         raise DatasetError(
             f"{store.url}/{key}", "the file cannot be read as what was written", "Restore the file as it was written."
         ) from error
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.parquet")

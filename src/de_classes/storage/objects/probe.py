@@ -107,3 +107,9 @@ def _refuses_stale(store: ObjectStore, key: str, etag: str | None) -> bool:
     except UnsafeStore:
         return False
     return False
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.probe")

@@ -151,3 +151,9 @@ def _taken(since: Mapping[str, Any], url: str) -> tuple[int, str]:
         f"{dict(since)!r} is no position of a dataset",
         "Give what a plan gave: commit and id; or None for everything.",
     )
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.source")

@@ -379,3 +379,9 @@ def _wrong_with(bucket: str, endpoint: str | None, patience_seconds: float, time
     if patience_seconds <= 0 or timeout_seconds <= 0:
         wrong.append("patience_seconds and timeout_seconds must be more than 0 seconds")
     return wrong
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.objects._doors.store")
