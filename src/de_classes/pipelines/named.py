@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from de_classes.contracts import Source, Transform
     from de_classes.storage.objects import Files, Format, ObjectStore
     from de_classes.storage.postgres import PostgresClient
+    from de_classes.storage.postgres.declaring import Declaration
+    from de_classes.storage.postgres.encode import CopyEncoder
     from de_classes.storage.postgres.pieces import Cut
+    from de_classes.storage.postgres.read import QueryReader
+    from de_classes.storage.postgres.source import Strategy
     from de_classes.storage.postgres.types import Unheld
     from de_classes.utils.schemas import SchemaChanges
 
@@ -30,7 +34,8 @@ class ObjectStoreToPostgres(Pipeline):
     """Loads datasets, or the files of others, from MinIO, S3 or a folder into PostgreSQL tables.
 
     Takes what was committed to each dataset since the last run, and merges it by primary key unless `mode` says
-    otherwise. With `files`, it takes those instead, each once, as a `FileSource` has them.
+    otherwise. With `files`, it takes those instead, each once, as a `FileSource` has them. How tables are written is
+    said as to a `PostgresDestination`.
     """
 
     def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
@@ -49,10 +54,22 @@ class ObjectStoreToPostgres(Pipeline):
         verify: Verify = "counts",
         schema_changes: SchemaChanges = "freeze",
         truncate: bool = False,
+        max_deleted_share: float = 0.5,
+        mark_deleted: str | None = None,
+        declared: Mapping[str, Sequence[Declaration]] | None = None,
+        encoder: CopyEncoder | None = None,
     ) -> None:
         source: Source = DatasetSource(store, prefix) if files is None else FileSource(store, files)
         destination = PostgresDestination(
-            postgres, schema=schema, state_schema=state_schema, schema_changes=schema_changes, truncate=truncate
+            postgres,
+            schema=schema,
+            state_schema=state_schema,
+            schema_changes=schema_changes,
+            truncate=truncate,
+            max_deleted_share=max_deleted_share,
+            mark_deleted=mark_deleted,
+            declared=declared,
+            encoder=encoder,
         )
         super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode, verify=verify)
 
@@ -80,6 +97,7 @@ class PostgresToObjectStore(Pipeline):
         unheld: Unheld = "fail",
         split_bytes: int = 64 * 2**20,
         max_connections: int | None = None,
+        strategy: Strategy | QueryReader = "adbc",
         prefix: str = "",
         routes: Sequence[Route | str] | None = None,
         transforms: Sequence[Transform] = (),
@@ -90,6 +108,8 @@ class PostgresToObjectStore(Pipeline):
         format: Format | None = None,  # noqa: A002 -- the word for it
         partition_by: Sequence[str] = (),
         replace: Literal["all", "partitions"] = "all",
+        target_file_bytes: int = 256 * 2**20,
+        row_group_bytes: int = 16 * 2**20,
     ) -> None:
         source = PostgresSource(
             postgres,
@@ -101,6 +121,7 @@ class PostgresToObjectStore(Pipeline):
             unheld=unheld,
             split_bytes=split_bytes,
             max_connections=max_connections,
+            strategy=strategy,
         )
         destination = DatasetDestination(
             store,
@@ -110,5 +131,7 @@ class PostgresToObjectStore(Pipeline):
             schema_changes=schema_changes,
             partition_by=partition_by,
             replace=replace,
+            target_file_bytes=target_file_bytes,
+            row_group_bytes=row_group_bytes,
         )
         super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode, verify=verify)

@@ -95,4 +95,4 @@ def environment() -> dict[str, str]:
 def test_there_are_snippets() -> None:
     """The README has at least one, and there is a lesson, so that the tests above cannot pass for want of work."""
     assert any("README.md" in str(parameter.id) for parameter in SNIPPETS)
-    assert [parameter.id for parameter in LESSONS] == ["api-to-table.md", "postgres.md"]
+    assert [parameter.id for parameter in LESSONS] == ["api-to-table.md", "files.md", "postgres.md"]

@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["PostgresClient"]
 
 _LAST_PORT = 65_535
+_NAME_BYTES = 63
 
 
 class PostgresClient:
     """A description of a database and of how to talk to it; picklable, holding no connection.
 
     `url` is a libpq URI (`postgresql://user:password@host:5432/database?sslmode=require`) or a `key=value` string; what
-    it leaves out comes from libpq's own environment variables and ~/.pgpass. None leaves statement and lock timeouts to
-    the server. Connecting is tried once; libpq counts its time in whole seconds and gives each address two at least.
-    With `read_only` the server refuses whatever would write.
+    it leaves out comes from libpq's own environment variables and ~/.pgpass. Timeouts of None are left to the server,
+    since a statement of a load may well take hours; who shares a server with others sets them (see docs/postgres.md).
+    Connecting is tried once; libpq counts its time in whole seconds and gives each address two at least. With
+    `read_only` the server refuses whatever would write.
     """
 
     def __init__(  # noqa: PLR0913 -- the signature is the configuration schema
@@ -40,6 +42,7 @@ class PostgresClient:
         connect_timeout_seconds: float = 10.0,
         statement_timeout_seconds: float | None = None,
         lock_timeout_seconds: float | None = None,
+        idle_in_transaction_timeout_seconds: float | None = None,
         read_only: bool = False,
     ) -> None:
         wrong = [
@@ -48,6 +51,7 @@ class PostgresClient:
                 ("connect_timeout_seconds", connect_timeout_seconds),
                 ("statement_timeout_seconds", statement_timeout_seconds),
                 ("lock_timeout_seconds", lock_timeout_seconds),
+                ("idle_in_transaction_timeout_seconds", idle_in_transaction_timeout_seconds),
             )
             if value is not None and value <= 0
         ]
@@ -63,6 +67,7 @@ class PostgresClient:
         self.connect_timeout_seconds = connect_timeout_seconds
         self.statement_timeout_seconds = statement_timeout_seconds
         self.lock_timeout_seconds = lock_timeout_seconds
+        self.idle_in_transaction_timeout_seconds = idle_in_transaction_timeout_seconds
         self.read_only = read_only
 
     def __repr__(self) -> str:
@@ -97,10 +102,13 @@ class PostgresClient:
         settings += ["SET client_encoding TO 'UTF8'", "SET extra_float_digits TO 1", "SET bytea_output TO 'hex'"]
         settings += ["SET lc_monetary TO 'C'", "SET xmloption TO content", "SET array_nulls TO on"]
         settings += ["SET quote_all_identifiers TO off"]
-        if self.statement_timeout_seconds is not None:
-            settings.append(f"SET statement_timeout TO {max(1, round(self.statement_timeout_seconds * 1000))}")
-        if self.lock_timeout_seconds is not None:
-            settings.append(f"SET lock_timeout TO {max(1, round(self.lock_timeout_seconds * 1000))}")
+        for name, seconds in (
+            ("statement_timeout", self.statement_timeout_seconds),
+            ("lock_timeout", self.lock_timeout_seconds),
+            ("idle_in_transaction_session_timeout", self.idle_in_transaction_timeout_seconds),
+        ):
+            if seconds is not None:
+                settings.append(f"SET {name} TO {max(1, round(seconds * 1000))}")
         if self.read_only:
             settings.append("SET default_transaction_read_only TO on")
         return settings
@@ -109,6 +117,13 @@ class PostgresClient:
         """The same, for those who only read."""
         client = copy(self)
         client.read_only = True
+        return client
+
+    def working_on(self, what: str) -> PostgresClient:
+        """The same, for sessions whose `application_name` says what they are at, in the 63 bytes that servers keep."""
+        client = copy(self)
+        name = f"{self.application_name}: {what}".encode()[:_NAME_BYTES]
+        client.application_name = name.decode(errors="ignore")
         return client
 
     @contextmanager

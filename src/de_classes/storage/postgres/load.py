@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from de_classes.contracts import Batch, Position, Receipt, Split, Stream
 
     from .catalogue import Table
+    from .client import PostgresClient
     from .destination import PostgresDestination
     from .growing import Change
     from .state import State
@@ -57,6 +58,11 @@ class PostgresLoad:
     state: State
     epoch: int
     staged: Mapping[str, Receipt] = field(default_factory=dict)
+
+    @property
+    def client(self) -> PostgresClient:
+        """Who loads, under a name that tells people at the server what is loaded."""
+        return self.destination.client.working_on(f"{self.state.pipeline}, {self.stream.name}")
 
     @property
     def target(self) -> TableName:
@@ -78,7 +84,7 @@ class PostgresLoad:
             SchemaMismatch: the columns are not the table's, nor such as it could grow for; all differences are told.
 
         """
-        with self.destination.client.connect() as connection:
+        with self.client.connect() as connection:
             return self._staging.write(connection, split_id, batches)
 
     def take(self, split_id: str, split: Split) -> Receipt | None:
@@ -88,12 +94,12 @@ class PostgresLoad:
             CountMismatch: the servers do not agree about how many rows there were.
 
         """
-        with self.destination.client.connect() as connection:
+        with self.client.connect() as connection:
             return HandingOver(self._staging).take(connection, split_id, split)
 
     def checkable(self, schema: pa.Schema) -> Sequence[str]:
         """The columns of which the server gives back what it was given, and not another spelling of it."""
-        with self.destination.client.connect() as connection:
+        with self.client.connect() as connection:
             return self._staging.checkable(connection, schema)
 
     def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
@@ -101,7 +107,7 @@ class PostgresLoad:
         name = TableName(self.state.schema, str(receipt.details["table"]))
         if receipt.schema is None:
             raise AssertionError(receipt)  # there is a table, so there were columns
-        return StagedRows(self.destination.client, name, receipt.schema).checksum(columns)
+        return StagedRows(self.client, name, receipt.schema).checksum(columns)
 
     @property
     def _staging(self) -> Staging:
@@ -122,7 +128,7 @@ class PostgresLoad:
 
         """
         commit_id = uuid.uuid4().hex
-        with postgres_errors(self.destination.client.address), self.destination.client.open() as connection:
+        with postgres_errors(self.client.address), self.client.open() as connection:
             backend = _Backend.of(connection)
             connection.commit()
             self._prepare(connection, receipts, position, commit_id)
@@ -307,10 +313,10 @@ class PostgresLoad:
 
     def _was_committed(self, commit_id: str, backend: _Backend) -> bool:
         """Look over a new connection whether a commit whose answer was lost took place."""
-        deadline = time.monotonic() + self.destination.client.connect_timeout_seconds
+        deadline = time.monotonic() + self.client.connect_timeout_seconds
         while True:
             try:
-                with self.destination.client.connect() as connection:
+                with self.client.connect() as connection:
                     backend.end(connection)
                     return self.state.was_committed(connection, commit_id)
             except PostgresUnreachable as error:

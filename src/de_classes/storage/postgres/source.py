@@ -165,14 +165,15 @@ class PostgresSource:
             ConfigurationError: changes are asked for of what cannot tell them, or the position is of another kind.
 
         """
-        with self._kept_open() as connection:
+        client = self.client.working_on(stream.name)
+        with self._kept_open(client) as connection:
             changes = self.changes.get(stream.name)
             looked = None if changes is None else changes.look(connection)
             described, snapshot = self._held(connection, stream.name)
             pieces = self._pieces(connection, described)
             reach("postgres.plan.made")
             tells = stream.name in self.deletes
-            splitting = Splitting(self.client, self.reader, self.slots, described, snapshot, self.unheld)
+            splitting = Splitting(client, self.reader, self.slots, described, snapshot, self.unheld)
             keys = splitting.of_keys(pieces) if tells else []
             if changes is None:
                 splits = splitting.of_rows(pieces)
@@ -183,10 +184,10 @@ class PostgresSource:
                 yield Plan([*splits, *keys], news.position, repeats=since is not None, alive=tells)
 
     @contextmanager
-    def _kept_open(self) -> Iterator[psycopg.Connection[Any]]:
+    def _kept_open(self, client: PostgresClient) -> Iterator[psycopg.Connection[Any]]:
         """A connection whose end is of no interest: where the server has ended it, whoever needs its snapshot sees."""
         with ExitStack() as opened, postgres_errors(self.client.address):
-            connection = opened.enter_context(closing(self.client.open()))
+            connection = opened.enter_context(closing(client.open()))
             connection.autocommit = True
             # It stands idle, and keeps the snapshot, as long as others read.
             connection.execute("SET idle_in_transaction_session_timeout TO 0")

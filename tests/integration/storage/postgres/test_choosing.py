@@ -69,7 +69,7 @@ def test_sessions_only_read_and_are_called_by_name(client: PostgresClient) -> No
     source = PostgresSource(PostgresClient(client.conninfo, application_name="nightly"), queries={"q": _WHO})
     with source.plan(Stream("q"), None) as plan:
         (batch,) = plan.splits[0].read()
-    assert batch.records.to_pylist() == [{"read_only": "on", "name": "nightly"}]
+    assert batch.records.to_pylist() == [{"read_only": "on", "name": "nightly: q"}]
     with pytest.raises(PostgresError, match="read-only transaction"):
         source.client.run("CREATE TABLE t (n int)")
 

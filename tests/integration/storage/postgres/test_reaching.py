@@ -155,3 +155,17 @@ def test_a_user_without_rights_is_told(postgres_server: EmbeddedPostgres, postgr
     ):
         pass
     assert "Grant" in told.value.remedy
+
+
+def test_a_load_says_what_it_is_at(postgres_url: str) -> None:
+    """Sessions are called by pipeline and stream, in as many bytes as servers keep."""
+    destination = PostgresDestination(postgres_url)
+    with destination.begin("nightly", Stream("ö" * 40), Mode.APPEND) as load, load.client.connect() as connection:
+        told = connection.execute("SELECT current_setting('application_name')").fetchone()
+    assert told == ("de-classes: nightly, " + "ö" * 21,)
+
+
+def test_idle_sessions_may_be_ended(postgres_url: str) -> None:
+    """The limit is set for every session but the one that keeps a snapshot."""
+    client = PostgresClient(postgres_url, idle_in_transaction_timeout_seconds=7)
+    assert client.fetch("SHOW idle_in_transaction_session_timeout") == [("7s",)]
