@@ -160,7 +160,7 @@ def test_a_user_without_rights_is_told(postgres_server: EmbeddedPostgres, postgr
 def test_a_load_says_what_it_is_at(postgres_url: str) -> None:
     """Sessions are called by pipeline and stream, in as many characters as servers keep."""
     destination = PostgresDestination(postgres_url)
-    with destination.begin("nightly", Stream("ö" * 40), Mode.APPEND) as load, load.client.connect() as connection:
+    with destination.begin("nightly", Stream("ö" * 60), Mode.APPEND) as load, load.client.connect() as connection:
         told = connection.execute("SELECT current_setting('application_name')").fetchone()
     assert told == ("de-classes: nightly, " + "?" * 42,)
 
