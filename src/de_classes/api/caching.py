@@ -85,9 +85,10 @@ class HttpCache:
     ) -> None:
         if find_spec("hishel") is None:
             raise MissingExtra("HttpCache", "the package hishel is not installed", "pip install 'de-classes[cache]'")
-        if min(max_bytes, max_answer_bytes) < 1:
+        sizes: list[Any] = [max_bytes, max_answer_bytes]
+        if not all(isinstance(size, int) and size > 0 for size in sizes):
             raise ConfigurationError(
-                "HttpCache", f"max_bytes={max_bytes}, max_answer_bytes={max_answer_bytes}", "Give 1 or more."
+                "HttpCache", f"max_bytes={max_bytes!r}, max_answer_bytes={max_answer_bytes!r}", "Give 1 or more."
             )
         self._file = Path(file).expanduser()
         self._transport = transport or _http()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -14,11 +14,11 @@ from de_classes.utils.retry import Again, RetryBudget, RetryPolicy
 from ._home import Home
 from ._refusals import REDIRECTS, accepted, refusal
 from .limits import RETRIED_STATUSES, Turns, refused_for_rate
-from .messages import Request, merged
+from .messages import Request, merged, without_query
 from .streaming import Opening
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator
+    from collections.abc import Generator, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -74,7 +74,9 @@ class ApiClient:
     ) -> None:
         self._home = Home(base_url, follow_foreign_redirects)
         _refuse_other_kinds({"auth": (auth, "flow"), "retry": (retry, "call"), "rate_limit": (rate_limit, "line_up")})
-        _refuse_odd_settings(timeout_seconds, connect_timeout_seconds, headers)
+        _refuse_other_kinds({"retry_budget": (retry_budget, "spend")})
+        _refuse_other_kinds({"observer": (observer, "__call__"), "transport": (transport, "__call__")})
+        _refuse_odd_settings(timeout_seconds, connect_timeout_seconds, headers, retry_statuses)
         if "://" in (token_url := getattr(auth, "token_url", "")):
             self._home.refuse_token_url(token_url)
         self._auth = auth
@@ -163,6 +165,7 @@ class ApiClient:
         *,
         repeatable: bool,
     ) -> Request:
+        _refuse_odd_question(method, path, params)
         keyed = self._idempotency_header.lower() in map(str.lower, headers)
         sent = merged(self._headers, headers)
         url = self._home.resolved(path)
@@ -271,11 +274,13 @@ def _refuse_other_kinds(given: Mapping[str, tuple[object, str]]) -> None:
         raise ConfigurationError(
             "ApiClient",
             "; ".join(wrong),
-            "Give objects: auth=BearerToken(...), retry=RetryPolicy(...), rate_limit=RateLimiter(...).",
+            "Give objects: auth=BearerToken(...), retry=RetryPolicy(...), rate_limit=RateLimiter(...), and functions.",
         )
 
 
-def _refuse_odd_settings(timeout_seconds: object, connect_timeout_seconds: object, headers: object) -> None:
+def _refuse_odd_settings(
+    timeout_seconds: object, connect_timeout_seconds: object, headers: object, retry_statuses: Any
+) -> None:
     timeouts = {"timeout_seconds": timeout_seconds, "connect_timeout_seconds": connect_timeout_seconds}
     wrong = [
         f"{name}={value!r} is no number of seconds"
@@ -284,10 +289,19 @@ def _refuse_odd_settings(timeout_seconds: object, connect_timeout_seconds: objec
     ]
     if not isinstance(headers, Mapping | None):
         wrong.append(f"headers= is a {type(headers).__name__}, not a mapping of names to values")
+    if not isinstance(retry_statuses, Collection) or not all(type(status) is int for status in retry_statuses):
+        wrong.append(f"retry_statuses={retry_statuses!r} are no whole numbers")
     if wrong:
-        raise ConfigurationError(
-            "ApiClient", "; ".join(wrong), "Write timeout_seconds=30, headers={'X-Name': 'value'}."
-        )
+        remedy = "Write timeout_seconds=30, headers={'X-Name': 'value'}, retry_statuses={429, 503}."
+        raise ConfigurationError("ApiClient", "; ".join(wrong), remedy)
+
+
+def _refuse_odd_question(method: str, path: object, params: object) -> None:
+    if not isinstance(path, str):
+        raise ConfigurationError(f"{method} {path!r}", "the path is no text", "Give one like '/orders'.")
+    if not isinstance(params, Mapping | None):
+        fact = f"the parameters are a {type(params).__name__}, and no mapping"
+        raise ConfigurationError(f"{method} {without_query(path)}", fact, "Write {'page': 2}.")
 
 
 def _http(timeout_seconds: float, connect_timeout_seconds: float) -> Transport:

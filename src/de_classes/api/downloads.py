@@ -20,7 +20,9 @@ import hashlib
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
 
 from de_classes.configs.secrets import Secret
 from de_classes.contracts import Batch, Plan, Stream
@@ -28,6 +30,7 @@ from de_classes.errors import ApiUnreachable, ConfigurationError, InvalidAnswer
 from de_classes.formats.csv_files import Csv
 from de_classes.formats.ndjson_files import Ndjson
 from de_classes.formats.packing import COMPRESSIONS, unpacked_file
+from de_classes.utils.kinds import odd_kinds
 from de_classes.utils.retry import RetryPolicy
 
 from ._fetching import RemoteFile
@@ -36,8 +39,6 @@ from ._reading import utf8_pieces
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-
-    import pyarrow as pa
 
     from de_classes.contracts import Position
     from de_classes.formats.file_format import FileFormat
@@ -73,6 +74,18 @@ class Download:
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        given: Any = self
+        problems = list(odd_kinds(self, "name", "path", "params", "headers"))
+        if isinstance(given.primary_key, str):
+            problems.append(
+                f"primary_key={given.primary_key!r} is one text: write primary_key=({given.primary_key!r},)"
+            )
+        if not isinstance(given.schema, pa.Schema | None):
+            problems.append(f"schema={given.schema!r} is none: write pyarrow.schema({{'id': pyarrow.int64()}})")
+        if isinstance(given.format, type) or not hasattr(given.format, "batches"):
+            problems.append(f"format={given.format!r} is none, such as Csv() or Ndjson()")
+        if problems:
+            raise ConfigurationError(f"download {self.name!r}", "; ".join(problems), "Correct the download.")
         problems = [] if self.name else ["the name is empty"]
         if self.compression not in COMPRESSIONS:
             problems.append(f"compression={self.compression!r} is none of {', '.join(COMPRESSIONS)}")
@@ -124,6 +137,11 @@ class DownloadSource:
         batch_bytes: int = 8 * _MEBIBYTE,
         max_expansion: float = 200.0,
     ) -> None:
+        given: Any = downloads
+        if isinstance(given, Download) or not all(isinstance(download, Download) for download in given):
+            raise ConfigurationError(
+                "DownloadSource", "downloads is no list of Download", "Write DownloadSource(client, [Download(...)])."
+            )
         names = [download.name for download in downloads]
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:

@@ -8,6 +8,7 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from de_classes.errors import ConfigurationError
+from de_classes.utils.kinds import odd_kinds
 
 from ._walking.moments import check_format, granule_of, moment_of, rounded_up, spelt
 from .watermark import highest, instant_of, number_in
@@ -205,6 +206,7 @@ class Incremental:
     def _of_other_kinds(self) -> Iterator[str]:
         """What is not the kind of thing that it should be."""
         given: Any = self
+        yield from odd_kinds(self, "param", "field", "end_param", "format", "inclusive")
         for name in ("start", "end"):
             value = getattr(given, name)
             if isinstance(value, bool) or not isinstance(value, str | int | None):

@@ -107,7 +107,12 @@ class Request:
         """The bytes to send, secrets revealed; the same ones each time."""
         if self.form is not None:
             return urlencode(_pairs(self.form)).encode()
-        return None if self.json is None else msgspec.json.encode(self.json, enc_hook=_reveal)
+        try:
+            return None if self.json is None else msgspec.json.encode(self.json, enc_hook=_reveal)
+        except (TypeError, NotImplementedError, RecursionError, UnicodeError) as error:
+            raise ConfigurationError(
+                self.name, f"its body cannot be sent as JSON: {error}", "Give objects, lists, texts and numbers."
+            ) from None
 
     def content_type(self) -> str | None:
         """What the body is; None where there is none."""

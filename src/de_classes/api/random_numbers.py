@@ -85,14 +85,14 @@ class RandomNumbers:
         given = {"low": low, "high": high, "mean": mean, "deviation": deviation}
         wanted = {key: value for key, value in given.items() if value is not None}
         problems = [
-            f"{what}={value}: must be {least} or more"
+            f"{what}={value!r}: must be a whole number, {least} or more"
             for what, value, least in (
                 ("count", count, 0),
                 ("seed", seed, 0),
                 ("batch_rows", batch_rows, 1),
                 ("split_rows", split_rows, 1),
             )
-            if value < least
+            if type(value) is not int or value < least
         ]
         problems += _problems(distribution, wanted)
         if problems:

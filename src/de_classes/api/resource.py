@@ -11,6 +11,7 @@ from de_classes.contracts import Stream
 from de_classes.errors import ConfigurationError
 from de_classes.formats.records import RecordConverter
 from de_classes.formats.shaping import Shaping
+from de_classes.utils.kinds import odd_kinds
 
 from ._walking.templates import names_in, path_of, text_of, texts_in
 from .incremental import Incremental
@@ -113,14 +114,16 @@ class Resource:
     def _of_other_kinds(self) -> Iterator[str]:
         """What is not the kind of thing that it should be, and would be taken for something else."""
         given: Any = self
+        plain = ("name", "path", "records_at", "params", "body", "types", "timestamps", "path_params", "at_once")
+        if odd := list(odd_kinds(self, *plain)):
+            yield from odd
+            return
         if isinstance(given.primary_key, str):
             yield f"primary_key={given.primary_key!r} is one text: write primary_key=({given.primary_key!r},)"
         if isinstance(given.paging, type) or not hasattr(given.paging, "start"):
             yield f"paging={given.paging!r} is no way of paging, such as PageNumber() or NextLink('next')"
         if not isinstance(given.schema, pa.Schema | None):
             yield f"schema={given.schema!r} is none: write pyarrow.schema({{'id': pyarrow.int64()}})"
-        if not isinstance(given.at_once, int):
-            yield f"at_once={given.at_once!r} is no whole number"
         for path, kind in given.types.items():
             if not isinstance(kind, pa.DataType):
                 yield f"types={{{path!r}: {kind!r}}} is no type of Arrow: write pyarrow.float64()"

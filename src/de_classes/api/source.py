@@ -74,6 +74,10 @@ class ApiSource:
             raise ConfigurationError(
                 "ApiSource", "resources is no list of Resource", "Write ApiSource(client, [Resource(...)])."
             )
+        if not hasattr(client, "request"):
+            raise ConfigurationError(
+                "ApiSource", f"client is a {type(client).__name__}", "Write ApiSource(ApiClient('https://...'), [...])."
+            )
         names = [resource.name for resource in resources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:

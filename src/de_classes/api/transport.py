@@ -89,7 +89,7 @@ class HttpTransport:
             "max_expansion": max_expansion,
             "max_connections": max_connections,
         }
-        if wrong := [f"{name}={value!r}" for name, value in settings.items() if not value > 0]:
+        if wrong := [f"{name}={value!r}" for name, value in settings.items() if not _is_above_0(name, value)]:
             raise ConfigurationError("HttpTransport", f"{', '.join(wrong)}: not above 0", "Give a number above 0.")
         self.timeout_seconds = timeout_seconds
         self.connect_timeout_seconds = connect_timeout_seconds
@@ -304,6 +304,11 @@ class _Waiting(NamedTuple):
             f"no answer within {waited:g} s",
             "Is the server up? If it is only slow, allow more time: timeout_seconds=...",
         )
+
+
+def _is_above_0(name: str, value: Any) -> bool:
+    kind = int if name == "max_connections" else int | float
+    return isinstance(value, kind) and not isinstance(value, bool) and value > 0
 
 
 def _refuse_unsendable(subject: str, headers: Mapping[str, object]) -> None:

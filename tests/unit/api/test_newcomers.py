@@ -15,14 +15,21 @@ from de_classes.api import (
     Basic,
     BearerToken,
     CursorInBody,
+    CursorInHeader,
+    Download,
+    DownloadSource,
+    GraphQLConnection,
+    HttpTransport,
     Incremental,
     Keyset,
+    LinkHeader,
     NextLink,
     OAuth2ClientCredentials,
     OffsetLimit,
     PageNumber,
     PagesUnfollowed,
     Parent,
+    RandomNumbers,
     Resource,
     SinglePage,
     Windows,
@@ -233,6 +240,32 @@ def test_a_start_of_another_kind_says_what_to_correct() -> None:
         (lambda: PageNumber(per_page="100"), "per_page='100'"),  # type: ignore[arg-type]
         (lambda: OffsetLimit(limit="100"), "limit='100'"),  # type: ignore[arg-type]
         (lambda: ApiClient("https://a.example", auth=_oauth("http://a.example/token")), "from https to http"),
+        (lambda: PageNumber(first="1"), "first='1' is not a whole number"),  # type: ignore[arg-type]
+        (lambda: PageNumber(pin="x", stable="y"), "pin='x' is not a Mapping; stable='y' is not true or false"),  # type: ignore[arg-type]
+        (lambda: OffsetLimit(limit=5, advance_by="pages"), "advance_by='pages' is not 'records' or 'limit'"),  # type: ignore[arg-type]
+        (lambda: Keyset(param="after", direction="up"), "direction='up' is not 'ascending' or 'descending'"),  # type: ignore[arg-type]
+        (lambda: CursorInBody(at=None), "at=None is not a text"),  # type: ignore[arg-type]
+        (lambda: CursorInHeader(header="x", first=[1]), "first=a list is not a text or a whole number or None"),  # type: ignore[arg-type]
+        (lambda: NextLink(at=7), "at=7 is not a text"),  # type: ignore[arg-type]
+        (lambda: LinkHeader(rel=None), "rel=None is not a text"),  # type: ignore[arg-type]
+        (lambda: GraphQLConnection(query="q", connection="c", variables=[1]), "variables=a list is not a Mapping"),  # type: ignore[arg-type]
+        (lambda: Incremental(inclusive="no"), "inclusive='no' is not true or false"),  # type: ignore[arg-type]
+        (lambda: Resource("o", "/o", params=[("key", "s3cret")]), r"params=a list is not a Mapping\n"),  # type: ignore[arg-type]
+        (lambda: Resource("o", "/o", timestamps="yes"), "timestamps='yes' is not true or false"),  # type: ignore[arg-type]
+        (lambda: Resource("o", None), "path=None is not a text"),  # type: ignore[arg-type]
+        (lambda: ApiSource("https://a", [Resource("o", "/o")]), "client is a str"),  # type: ignore[arg-type]
+        (lambda: Download("o", "/o", "csv"), r"format='csv' is none, such as Csv\(\)"),  # type: ignore[arg-type]
+        (lambda: Download("o", "/o", schema={"a": "int64"}), "write pyarrow.schema"),  # type: ignore[arg-type]
+        (lambda: Download("o", "/o", primary_key="id"), r"write primary_key=\('id',\)"),  # type: ignore[arg-type]
+        (lambda: DownloadSource(ApiClient("http://a"), Download("o", "/o")), "no list of Download"),  # type: ignore[arg-type]
+        (lambda: ApiClient("http://a", retry_statuses="503"), "retry_statuses='503' are no whole"),  # type: ignore[arg-type]
+        (lambda: ApiClient("http://a", observer=5), "observer= is a int"),  # type: ignore[arg-type]
+        (lambda: ApiClient("http://a").get_json(None), "the path is no text"),  # type: ignore[arg-type]
+        (lambda: ApiClient("http://a").get_json("/o", [("a", 1)]), "the parameters are a list"),  # type: ignore[arg-type]
+        (lambda: ApiClient("http://a").request("POST", "/o", json=object()), "cannot be sent as JSON"),
+        (lambda: HttpTransport(timeout_seconds="3"), "timeout_seconds='3': not above 0"),  # type: ignore[arg-type]
+        (lambda: OAuth2ClientCredentials(None, "id", "s"), "the token endpoint None: is no text"),  # type: ignore[arg-type]
+        (lambda: RandomNumbers(5.5), "count=5.5: must be a whole number"),  # type: ignore[arg-type]
         (lambda: BearerToken(b"x"), "token is a bytes"),  # type: ignore[arg-type]
         (lambda: Basic("u", b"x"), "password is a bytes"),  # type: ignore[arg-type]
     ],

@@ -150,6 +150,8 @@ class _TokenEndpoint:
     """Where tokens are asked for, and who asks; a client without a secret is a public one."""
 
     def __init__(self, url: str, client_id: str, secret: Secret | None, client_auth: str) -> None:
+        if not isinstance(url, str):
+            raise ConfigurationError(f"the token endpoint {url!r}", "is no text", "Give one with https://")
         if client_auth not in {"basic", "body"} or not client_id:
             raise ConfigurationError(
                 f"the token endpoint {without_query(url)}",

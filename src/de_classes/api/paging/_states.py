@@ -11,6 +11,7 @@ import msgspec
 
 from de_classes.errors import ConfigurationError, InvalidAnswer
 from de_classes.formats.json_columns.pages import Records
+from de_classes.utils.kinds import odd_kinds
 
 from .dotted import dig
 
@@ -156,6 +157,17 @@ def check_positive(kind: str, **sizes: int | None) -> None:
     odd = [name for name, size in given.items() if isinstance(size, bool) or not isinstance(size, int) or size < 1]
     if odd:
         raise ConfigurationError(kind, ", ".join(f"{name}={given[name]!r}" for name in odd), "Give 1 or more.")
+
+
+def check_kinds(paging: Any) -> None:
+    """Refuse options of another kind than they are declared as.
+
+    Raises:
+        ConfigurationError: there are some; all of them are told.
+
+    """
+    if odd := list(odd_kinds(paging)):
+        raise ConfigurationError(type(paging).__name__, "; ".join(odd), "Correct the options.")
 
 
 def pinned(state: PageState, page: Page, pin: Mapping[str, str]) -> dict[str, JsonValue]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_classes.errors import InvalidAnswer
 
-from ._states import MAX_PAGES, Trail, check_positive, digest, own_state
+from ._states import MAX_PAGES, Trail, check_kinds, check_positive, digest, own_state
 from .dotted import check_selectors, dig
 from .protocol import Ask
 
@@ -43,6 +43,7 @@ class CursorInBody:
     max_pages: int = MAX_PAGES
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_positive("CursorInBody", limit=self.limit, max_pages=self.max_pages)
         check_selectors("CursorInBody", {"at": self.at, "has_more_at": self.has_more_at})
 
@@ -102,6 +103,7 @@ class CursorInHeader:
     max_pages: int = MAX_PAGES
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_positive("CursorInHeader", limit=self.limit, max_pages=self.max_pages)
 
     def start(self) -> PageState:

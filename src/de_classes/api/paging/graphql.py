@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_classes.errors import InvalidAnswer
 
-from ._states import MAX_PAGES, check_positive, own_state
+from ._states import MAX_PAGES, check_kinds, check_positive, own_state
 from .cursor import following_cursor
 from .dotted import dig
 from .protocol import Ask
@@ -57,6 +57,7 @@ class GraphQLConnection:
     max_pages: int = MAX_PAGES
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_positive("GraphQLConnection", page_size=self.page_size, max_pages=self.max_pages)
 
     def start(self) -> PageState:

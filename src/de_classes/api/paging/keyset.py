@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from de_classes.errors import ConfigurationError, InvalidAnswer
 
-from ._states import MAX_PAGES, Trail, check_positive, digest, foreign_state, own_state
+from ._states import MAX_PAGES, Trail, check_kinds, check_positive, digest, foreign_state, own_state
 from .dotted import dig
 from .protocol import Ask
 
@@ -42,6 +42,7 @@ class Keyset:
     max_pages: int = MAX_PAGES
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_positive("Keyset", limit=self.limit, max_pages=self.max_pages)
         if self.ends_at == "short" and self.limit is None:
             raise ConfigurationError("Keyset", "ends_at='short' without a limit", "Give limit=..., as the API has it.")

@@ -10,7 +10,7 @@ from de_classes.api._masking import mask_of
 from de_classes.api.messages import same_origin_path, without_query, without_secrets
 from de_classes.errors import InvalidAnswer
 
-from ._states import MAX_PAGES, Trail, check_positive, digest, foreign_state, own_state
+from ._states import MAX_PAGES, Trail, check_kinds, check_positive, digest, foreign_state, own_state
 from .dotted import check_selectors, dig
 from .link_header import MalformedLinksError, parse_links
 from .protocol import Ask
@@ -40,6 +40,7 @@ class NextLink:
     max_pages: int = MAX_PAGES
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_positive("NextLink", max_pages=self.max_pages)
         check_selectors("NextLink", {"at": self.at})
 
@@ -81,6 +82,7 @@ class LinkHeader:
     max_pages: int = MAX_PAGES
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_positive("LinkHeader", max_pages=self.max_pages)
 
     def start(self) -> PageState:

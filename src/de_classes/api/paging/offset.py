@@ -10,6 +10,7 @@ from de_classes.errors import ConfigurationError, InvalidAnswer
 from ._states import (
     MAX_PAGES,
     Trail,
+    check_kinds,
     check_positive,
     digest_of_records,
     own_state,
@@ -58,6 +59,7 @@ class OffsetLimit:
     max_pages: int = MAX_PAGES
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_positive("OffsetLimit", limit=self.limit, max_pages=self.max_pages)
         check_selectors("OffsetLimit", {**self.pin, "total_at": self.total_at})
         if self.ends_at == "short" and (self.total_at is not None or self.advance_by == "limit"):

@@ -10,6 +10,7 @@ from de_classes.errors import InvalidAnswer
 from ._states import (
     MAX_PAGES,
     Trail,
+    check_kinds,
     check_positive,
     digest_of_records,
     own_state,
@@ -61,6 +62,7 @@ class PageNumber:
     max_pages: int = MAX_PAGES
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         check_positive("PageNumber", per_page=self.per_page, max_pages=self.max_pages)
         check_selectors("PageNumber", {**self.pin, "total_pages_at": self.total_pages_at})
 
