@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from de_classes._doors import frame
 from de_classes.api import (
     ApiClient,
     ApiSource,
@@ -287,11 +288,11 @@ def test_a_door_ends_with_130_when_it_is_interrupted(capsys: pytest.CaptureFixtu
     def interrupted(_: Any) -> None:
         raise KeyboardInterrupt
 
-    parser = door.door("client", "does nothing")
-    assert door.run(parser, interrupted, []) == 130
+    parser = frame.door("api.client", "does nothing")
+    assert frame.run(parser, interrupted, []) == 130
     assert capsys.readouterr().err == "interrupted\n"
     with pytest.raises(KeyboardInterrupt):
-        door.run(parser, interrupted, ["--debug"])
+        frame.run(parser, interrupted, ["--debug"])
 
 
 def test_an_arrow_type_is_a_type() -> None:

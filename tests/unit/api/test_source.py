@@ -471,7 +471,7 @@ def test_wrong_resources_are_refused() -> None:
         ({"paging": "page"}, "no way of paging"),
         ({"paging": NextLink}, "no way of paging"),
         ({"schema": {"id": "int"}}, "pyarrow.schema"),
-        ({"at_once": "8"}, "no whole number"),
+        ({"at_once": "8"}, "not a whole number"),
         ({"at_once": 8, "paging": NextLink()}, "NextLink knows no page"),
     ],
 )
