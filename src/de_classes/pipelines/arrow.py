@@ -92,3 +92,9 @@ class ArrowSplit:
         for records in reader:
             for offset in range(0, records.num_rows, BATCH_ROWS):
                 yield Batch(records.slice(offset, BATCH_ROWS))
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.pipelines._doors.arrow")

@@ -135,3 +135,9 @@ class PostgresToObjectStore(Pipeline):
             row_group_bytes=row_group_bytes,
         )
         super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode, verify=verify)
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.pipelines._doors.named")

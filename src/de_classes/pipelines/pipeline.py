@@ -210,3 +210,9 @@ class EltPipeline(Pipeline):
     def after_load(self, report: RunReport) -> None:  # noqa: ARG002 -- the SQL runs whatever was loaded
         """Run the SQL."""
         self.destination.execute(self.statements)
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.pipelines._doors.pipeline")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,35 +13,9 @@ from de_classes.api._doors import auth, client, incremental, limits, paging, rec
 from de_classes.testing.http import Reply, ScriptedServer, json_reply
 
 Capture = pytest.CaptureFixture[str]
-MODULES = [
-    "auth",
-    "client",
-    "incremental",
-    "limits",
-    "openapi",
-    "paging",
-    "random_numbers",
-    "records",
-    "source",
-    "transport",
-    "watermark",
-]
 LAST_PAGE = {"items": [{"id": 3, "total": 1.5}], "pages": 2}
 PAGES = [json_reply({"items": [{"id": 1, "total": 0.5}, {"id": 2, "total": None}], "pages": 2}), json_reply(LAST_PAGE)]
 WALK = ["--paging", "page", "--set", "total_pages_at=pages", "--records-at", "items", "--key", "id"]
-
-
-@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_says_how_it_is_run(module: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run as a program, each module of the package tells its arguments, with examples that begin as it was called."""
-    monkeypatch.setattr(sys, "argv", [module, "--help"])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_module(f"de_classes.api.{module}", run_name="__main__")
-    assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert f"usage: python -m de_classes.api.{module}" in told
-    assert told.count(f"  python -m de_classes.api.{module} ") >= 2
 
 
 def test_a_door_is_a_program() -> None:

@@ -118,3 +118,9 @@ def _by_table(names: Sequence[TableName]) -> dict[str, TableName]:
 def _matches(pattern: str, name: TableName) -> bool:
     schema, dot, table = pattern.partition(".")
     return fnmatchcase(name.schema, schema if dot else "public") and fnmatchcase(name.table, table if dot else schema)
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.choosing")

@@ -189,3 +189,9 @@ def _masked(url: str) -> str:
         return f"postgresql://{user}{secret}{at}/{database}?{query}"
     host = f"[{host}]" if ":" in host else host
     return f"postgresql://{user}{secret}{at}{host}{port and ':'}{port}/{database}"
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.client")

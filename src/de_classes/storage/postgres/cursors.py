@@ -206,3 +206,9 @@ def _text(connection: psycopg.Connection[Any], moment: Any) -> str:
     """The moment as the server writes it, to its microsecond."""
     row = connection.execute("SELECT %s::timestamptz::text", (moment,)).fetchone()
     return str(row[0]) if row else ""
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.cursors")

@@ -174,3 +174,9 @@ def _list(columns: Sequence[str]) -> str:
 def _named(target: TableName, columns: Sequence[str], kind: str, condition: str = "") -> str:
     told = [hashlib.sha256(condition.encode()).hexdigest()[:_HASH_DIGITS]] if condition else []
     return shortened("_".join([target.table, *_names(columns), kind, *told]))
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.declaring")

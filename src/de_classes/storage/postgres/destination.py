@@ -228,3 +228,9 @@ class PostgresDestination:
 def _short(statement: str) -> str:
     text = " ".join(statement.split())
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.destination")

@@ -80,3 +80,9 @@ class TableName:
             part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"'
             for part in (self.schema, self.table)
         )
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.identifiers")

@@ -197,3 +197,9 @@ def _check_column(described: Described, name: str) -> str:
         f"it is to be cut by {name!r}, which it does not have",
         f"Choose from {', '.join(column.name for column in described.columns)}.",
     )
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.pieces")

@@ -243,3 +243,9 @@ class PostgresSource:
             raise UnknownType(described.subject, "it has no columns", "Leave it out.", columns=[])
         refuse_unknown(described.subject, described.columns)
         return replace(described, columns=as_read(described.columns, self.unheld))
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.source")

@@ -207,3 +207,9 @@ def any_row(connection: psycopg.Connection[Any], described: Described, where: st
     """Whether a condition finds anything."""
     row = connection.execute(f"SELECT EXISTS (SELECT FROM {described.origin} WHERE {where})".encode()).fetchone()
     return bool(row and row[0])
+
+
+if __name__ == "__main__":
+    from de_classes.utils.doors import open_door
+
+    open_door("de_classes.storage.postgres._doors.versions")

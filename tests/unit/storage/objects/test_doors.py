@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import sys
 from decimal import Decimal
 from io import BytesIO, TextIOWrapper
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Capture = pytest.CaptureFixture[str]
-MODULES = ["csv", "dataset", "destination", "files", "log", "ndjson", "parquet", "probe", "source", "store"]
 ORDERS = pa.table({"id": [1, 2], "total": [Decimal("9.90"), None]})
 
 
@@ -43,19 +41,6 @@ def lake(tmp_path: Path) -> str:
         tables = ArrowSource({"orders": table}, primary_key=["id"], version=table.num_rows)
         Pipeline("nightly", tables, nightly, mode="append").run()
     return str(root)
-
-
-@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_says_how_it_is_run(module: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run as a program, each module tells its arguments, with examples that begin as it was called."""
-    monkeypatch.setattr(sys, "argv", [module, "--help"])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_module(f"de_classes.storage.objects.{module}", run_name="__main__")
-    assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert f"usage: python -m de_classes.storage.objects.{module}" in told
-    assert told.count(f"  python -m de_classes.storage.objects.{module} ") >= 2
 
 
 class TestStore:
