@@ -46,7 +46,8 @@ _SHORTEST_CORE = 4
 class Mask:
     """Knows secrets, and takes them out of texts, bytes, URLs, headers and decoded JSON.
 
-    Found are a secret's own spelling, its spellings in URLs, JSON and HTML, and Base64 of anything that has it inside.
+    Found are a secret's own spelling, its spellings in URLs, JSON and HTML, and Base64 of anything that has it inside;
+    in bytes also what it is in UTF-16.
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
@@ -62,7 +63,10 @@ class Mask:
             self._known |= new
             spellings = sorted({text for value in self._known for text in _spellings(value)}, key=len, reverse=True)
             self._found = re.compile("|".join(map(re.escape, spellings)))
-            self._found_in_bytes = re.compile(b"|".join(re.escape(text.encode()) for text in spellings))
+            wide = [value.encode(charset) for value in self._known for charset in ("utf-16-le", "utf-16-be")]
+            self._found_in_bytes = re.compile(
+                b"|".join(map(re.escape, [*(text.encode() for text in spellings), *wide]))
+            )
         return bool(new)
 
     def text(self, text: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .messages import Response
 
-__all__ = ["json_of", "utf8_of", "utf8_pieces"]
+__all__ = ["json_of", "readable", "shown", "utf8_of", "utf8_pieces"]
 
 _PLAIN = msgspec.json.Decoder()
 _EXACT = msgspec.json.Decoder(float_hook=Decimal)
@@ -29,6 +29,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_OF_TEXT = ("text/", "json", "xml", "csv", "form-urlencoded")
 _HEAD = 1024
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
@@ -140,6 +141,27 @@ def _utf8_until(text: bytes) -> tuple[int, bool]:
         end, is_utf8 = error.start, error.end == len(text) and error.reason == "unexpected end of data"
     zero = text.find(b"\0", 0, end)
     return (end, is_utf8) if zero < 0 else (zero, False)
+
+
+def readable(response: Response) -> bytes:
+    """The body as it is for people, and for masks, to read: a text of another charset as UTF-8, all else as it came."""
+    kind = response.headers.get("content-type", "").lower()
+    if not any(of_text in kind for of_text in _OF_TEXT):
+        return response.body
+    try:
+        return utf8_of(response)
+    except InvalidAnswer:
+        return response.body
+
+
+def shown(body: bytes, headers: Mapping[str, str]) -> str:
+    """The beginning of a body, cut anywhere, in which a secret stands as it is spelled elsewhere."""
+    charset = None if _is_utf8(body) else _charset_to_try(body, headers)
+    try:
+        text = body.decode(charset or "utf-8", "replace")
+    except LookupError:
+        text = body.decode("utf-8", "replace")
+    return text.replace("\0", "")  # of UTF-16, where nobody says that it is
 
 
 def json_of(response: Response, *, exact: bool) -> Any:

@@ -20,7 +20,7 @@ from de_classes.configs.secrets import Secret
 from de_classes.errors import ConfigurationError
 
 from ._masking import mask_of
-from ._reading import json_of, utf8_of
+from ._reading import json_of, shown, utf8_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -175,7 +175,7 @@ class Response:
         """The first characters of the body on one line, without secrets; nothing of what may be a token."""
         if self.request.purpose in {"login", "token"} and self.status < 400:  # noqa: PLR2004 -- no refusal
             return ""
-        text = self.request.masked(self.body[: 8 * length].decode("utf-8", "replace"))
+        text = self.request.masked(shown(self.body[: 8 * length], self.headers))
         return _CONTROL.sub(" ", text)[:length].strip()
 
 

@@ -28,6 +28,7 @@ from de_classes.configs.secrets import Secret
 from de_classes.errors import ConfigurationError
 
 from ._masking import MASK, Mask
+from ._reading import readable
 from .messages import Response
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _asked(request: Request, mask: Mask) -> dict[str, Any]:
 def _answered(response: Response, mask: Mask) -> dict[str, Any]:
     headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_WAY}
     told = {"status": response.status, "headers": mask.headers(headers, of_answer=True)}
-    return {**told, **_body(response.body, mask, login=response.request.purpose in {"login", "token"})}
+    return {**told, **_body(readable(response), mask, login=response.request.purpose in {"login", "token"})}
 
 
 def _body(body: bytes, mask: Mask, *, login: bool = False) -> dict[str, Any]:

@@ -164,6 +164,29 @@ def test_base64_hides_no_secret(secret: str, before: str, after: str, urlsafe: b
     assert "***" in masked
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "iso-8859-2"])
+@pytest.mark.parametrize("says", [True, False])
+def test_no_charset_hides_a_secret(charset: str, says: bool, tmp_path: Path) -> None:
+    """In recordings and in errors a secret is masked in whatever charset it comes back, whether headers say which."""
+    body = '{"key": "hush-hush", "name": "Żółć", "access_token": "n3w"}'.encode(charset)
+    kind = f"application/json; charset={charset}" if says else "application/json"
+    for status in (200, 400):
+        reply = Reply(status, body, {"Content-Type": kind})
+        recorder = Recorder(tmp_path / str(status))
+        with LoopbackServer(lambda _, reply=reply: reply) as server:  # type: ignore[misc]
+            client = ApiClient(server.url, auth=BearerToken("hush-hush"), transport=recorder)
+            if status == 200:
+                client.request("GET", "/x")
+            else:
+                with pytest.raises(ApiStatusError, match=r"^(?!.*h.?u.?s.?h.?-)"):
+                    client.request("GET", "/x")
+        (file,) = (tmp_path / str(status)).iterdir()
+        told = json.loads(file.read_text())["response"]
+        kept = base64.b64decode(told["base64"]) if "base64" in told else json.dumps(told).encode()
+        assert b"hush" not in kept.replace(b"\0", b"")
+        assert not says or b"n3w" not in kept.replace(b"\0", b"")
+
+
 def test_known_names_are_secret_without_any_value_known(tmp_path: Path) -> None:
     """Signed URLs, cookies and tokens in bodies are taken out by their names."""
     answer = {"refreshToken": "rrr-1", "client_secret": "ccc-1", "data": {"id_token": "iii-1"}, "next_token": "page-2"}
