@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from de_classes.contracts import Batch, Mode, Plan, Position, Receipt, Source, Stream
+from de_classes.contracts import Batch, Ledger, Mode, Plan, Position, Receipt, Source, Stream
 from de_classes.testing.contract import DestinationContract, Leftovers, ReadBack, SourceContract
+from de_classes.testing.memory import MemoryDestination, MemoryLoad
 from tests.unit.testing.folder import FolderDestination, FolderLoad
 
 pytest_plugins = ["pytester"]
@@ -393,3 +394,93 @@ def test_growth_is_asked_for(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("-k", "test_growing_gives_the_rest")
     result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(["*override the fixture `grown`*"])
+
+
+# --- Destinations that remember items, and read back ------------------------------------------------------------------
+
+
+class RemembersWhatIsWritten(MemoryDestination):
+    """Items are known before their rows are."""
+
+    def ledger(self, pipeline: str, stream: Stream) -> Ledger:
+        target = self._targets.get(stream.name)
+        pieces = [piece for piece in target.staged.values() if piece.pipeline == pipeline] if target else []
+        there = {item.name: item.version for piece in pieces for item in piece.receipt.items}
+        known = super().ledger(pipeline, stream)
+        return lambda names: {**known(names), **{name: there[name] for name in names if name in there}}
+
+
+class RemembersForAllPipelines(MemoryDestination):
+    def ledger(self, pipeline: str, stream: Stream) -> Ledger:
+        del pipeline
+        return super().ledger("contract", stream)
+
+
+class ForgetsNothing(MemoryDestination):
+    """A replacement leaves the items of what it replaced."""
+
+    kept: dict[str, str]
+
+    def ledger(self, pipeline: str, stream: Stream) -> Ledger:
+        known = super().ledger(pipeline, stream)
+
+        def versions(names: Sequence[str]) -> Mapping[str, str]:
+            self.kept = {**getattr(self, "kept", {}), **known(names)}
+            return {name: self.kept[name] for name in names if name in self.kept}
+
+        return versions
+
+
+class StagedWithoutItems(MemoryDestination):
+    @contextmanager
+    def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[MemoryLoad]:
+        with super().begin(pipeline, stream, mode) as load:
+            yield replace(load, staged={name: replace(one, items=()) for name, one in load.staged.items()})
+
+
+class LeavesFormerRows(MemoryDestination):
+    """A changed file's rows come beside those that it had."""
+
+    def _commit(self, load: MemoryLoad, receipts: Sequence[Receipt], position: Position | None) -> None:
+        for piece in self._targets[load.stream.name].staged.values():
+            items = tuple(replace(item, column=None) for item in piece.receipt.items)
+            object.__setattr__(piece, "receipt", replace(piece.receipt, items=items))
+        super()._commit(load, receipts, position)
+
+
+class SumsWhatWasGiven(MemoryDestination):
+    """Vouches for what it was given, whatever it has kept."""
+
+    class Load(MemoryLoad):
+        """Reads nothing."""
+
+        def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
+            return receipt.checksum or super().checksum(receipt, columns)
+
+    @contextmanager
+    def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[MemoryLoad]:
+        with super().begin(pipeline, stream, mode) as load:
+            yield self.Load(*(getattr(load, name) for name in load.__dataclass_fields__))
+
+
+REMEMBERING: list[tuple[type[MemoryDestination], str]] = [
+    (RemembersWhatIsWritten, "test_items_are_known_with_the_commit"),
+    (RemembersForAllPipelines, "test_items_are_known_with_the_commit"),
+    (StagedWithoutItems, "test_items_of_an_interrupted_load_are_taken_over"),
+    (LeavesFormerRows, "test_another_version_replaces_the_rows"),
+    (ForgetsNothing, "test_a_replacement_forgets"),
+    (SumsWhatWasGiven, "test_what_was_written_is_read_back"),
+]
+
+
+@pytest.mark.parametrize(("kind", "test"), REMEMBERING)
+def test_a_destination_that_remembers_with_a_bug_fails(kind: type[MemoryDestination], test: str) -> None:
+    """The suite passes the sound destination in memory, and fails the one that has the bug."""
+
+    def put(destination: MemoryDestination) -> None:
+        fixtures = {"destination": destination, "remembering": destination, "read_back": destination.table}
+        put_through(Suite(), test, **fixtures)
+
+    put(MemoryDestination())
+    with pytest.raises(FAILED):
+        put(kind())

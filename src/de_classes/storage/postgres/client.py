@@ -120,7 +120,7 @@ class PostgresClient:
         return client
 
     def working_on(self, what: str) -> PostgresClient:
-        """The same, for sessions whose `application_name` says what they are at: servers keep 63 characters of ASCII."""
+        """The same, for sessions whose `application_name` says what they are at, in 63 characters of ASCII."""
         client = copy(self)
         name = f"{self.application_name}: {what}".encode("ascii", "replace")  # servers spell other signs as \\x..
         client.application_name = name[:_NAME_BYTES].decode()

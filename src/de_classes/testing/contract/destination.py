@@ -17,6 +17,7 @@ from de_classes.testing.contract.deleting import DeletingContract
 from de_classes.testing.contract.elsewhere import in_a_fresh_process
 from de_classes.testing.contract.growing import GrowingContract
 from de_classes.testing.contract.loading import ORDERS, PIPELINE, loaded, orders, written
+from de_classes.testing.contract.remembering import RememberingContract
 from de_classes.utils.checksum import checksum
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["DestinationContract"]
 
 
-class DestinationContract(CommittingContract, GrowingContract, DeletingContract):
+class DestinationContract(CommittingContract, GrowingContract, DeletingContract, RememberingContract):
     """What a Destination promises. Override the fixtures `destination`, `read_back` and `leftovers`.
 
-    Where it lets columns grow or keeps what does not fit, override `evolving` and `read_quarantine` as well.
+    Those that remember items and read values back are put through that as well. Where it lets columns grow or keeps
+    what does not fit, override `evolving` and `read_quarantine` as well.
     """
 
     def test_is_a_destination(self, destination: Destination) -> None:
