@@ -3,7 +3,8 @@
 The position of a resource is one of
 
 - `{"watermark": W}`: everything up to W has been given. The next run asks for what is newer. With `"end": E` it
-  has been asked up to E, and as long as the resource ends there, later runs ask nothing.
+  has been asked up to E, and as long as the resource ends there, later runs ask nothing. With `"unmarked": true` there
+  were records, and none of them has moved W from where it began: the next run is given all of them again.
 - `{"watermark": W, "high": H, "page": {...}}`: a traversal of what is newer than W is under way, H is the highest
   value seen in it, and `page` is the state of the page that comes next, with whatever is pinned. The next run goes on
   with exactly that page. Where rows may come again, `page` is null once all pages have been given.
@@ -22,7 +23,9 @@ parameter as exclusive (`field > W`), nothing comes twice. Where it is inclusive
 equals W come again in the next run: say so with `Incremental(inclusive=True)`, and load such a resource with the mode
 `merge`, which lets them replace themselves. A row that is given W as its value after W was read can only be seen if the
 API is inclusive, or with an `overlap`. Whatever makes rows come again (`inclusive`, `overlap`, a `format` that rounds,
-the children of changed parents) is said by the plan, and then appending is refused from the second run on.
+the children of changed parents, records that have told no watermark yet) is said by the plan, and then appending is
+refused from the second run on. A record whose field is null fails a run that has asked for what is newer, unless rows
+may come again: nobody knows whether it was given before.
 """
 
 from __future__ import annotations

@@ -202,6 +202,63 @@ def test_an_api_that_ignores_the_parameter_is_found_out(at: Any) -> None:
     assert table.num_rows == 3
 
 
+@pytest.mark.parametrize("start", [None, 7])
+@pytest.mark.parametrize(
+    "schema", [None, pa.schema({"id": pa.int64(), "at": pa.int64()})], ids=["inferred", "declared"]
+)
+@pytest.mark.parametrize("child", [False, True], ids=["alone", "children"])
+def test_rows_that_move_no_watermark_are_not_appended_twice(start: Any, schema: Any, child: bool) -> None:
+    """Where no record has told its watermark the next run is given all of them again: it needs a merge, and says so."""
+
+    def answer(request: Request) -> Response:
+        return Response(request, 200, {}, msgspec.json.encode({"items": [{"id": 1, "at": None}]}))
+
+    resources = [
+        Resource("o", "/o", primary_key=("id",), schema=schema, incremental=Incremental(field="at", start=start))
+    ]
+    if child:
+        resources.append(Resource("c", "/o/{id}", primary_key=("id",), parent=Parent("o", {"id": "id"})))
+    source, routes = ApiSource(ApiClient("http://api.example", transport=answer), resources), [resources[-1].name]
+    destination = MemoryDestination()
+    Pipeline("p", source, destination, routes=routes).run()
+    with pytest.raises(ConfigurationError, match="appending would double them"):
+        Pipeline("p", source, destination, routes=routes).run()
+    Pipeline("p", source, destination, routes=routes, mode="merge").run()
+    table = destination.table(routes[0])
+    assert table is not None
+    assert table.num_rows == 1
+
+
+def test_an_empty_first_run_does_not_ask_for_a_merge() -> None:
+    """Where nothing was given, nothing can come twice."""
+    pages = iter([[], [{"id": 1, "at": 1}], []])
+
+    def answer(request: Request) -> Response:
+        return Response(request, 200, {}, msgspec.json.encode({"items": next(pages)}))
+
+    source = ApiSource(
+        ApiClient("http://api.example", transport=answer), [Resource("o", "/o", incremental=Incremental(field="at"))]
+    )
+    destination = MemoryDestination()
+    assert [Pipeline("p", source, destination).run().rows for _ in range(3)] == [0, 1, 0]
+
+
+def test_a_null_beyond_the_watermark_is_found_out() -> None:
+    """A record that does not tell whether it is newer than what was asked for may have been given before."""
+    pages = iter([[{"id": 1, "at": 1}, {"id": 2, "at": None}], [{"id": 2, "at": None}, {"id": 3, "at": 2}]])
+
+    def answer(request: Request) -> Response:
+        return Response(request, 200, {}, msgspec.json.encode({"items": next(pages)}))
+
+    source = ApiSource(
+        ApiClient("http://api.example", transport=answer), [Resource("o", "/o", incremental=Incremental(field="at"))]
+    )
+    destination = MemoryDestination()
+    Pipeline("p", source, destination).run()
+    with pytest.raises(InvalidAnswer, match=r"null as 'at', and what is above 1 was asked for(.|\n)*inclusive=True"):
+        Pipeline("p", source, destination).run()
+
+
 def test_json_may_begin_with_a_byte_order_mark() -> None:
     """Some servers send one; it is no part of the JSON."""
     body = b"\xef\xbb\xbf" + msgspec.json.encode({"items": [{"id": 1}]})

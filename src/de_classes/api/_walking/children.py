@@ -85,11 +85,12 @@ class ChildWalk:
                 for some in _bunches(pages):
                     for converted in _converted(some, converter):
                         yield from joining.with_more(*converted)
-                place = replace(place, high=high, columns=converter.told)
+                given = bool(page.records)
+                place = replace(place, high=high, columns=converter.told, unmarked=place.unmarked or given)
                 reach("api.page.read")
                 for generation in generations:
                     generation.tell_missing()
-                position = place.position(first, following, given=bool(page.records), repeats=True)
+                position = place.position(first, following, given=given, repeats=True)
                 del page, marked
                 yield joining.rest({"parent": position}, converter)
                 if following is None and "page" not in position:

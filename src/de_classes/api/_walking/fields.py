@@ -82,4 +82,11 @@ def highest_on(resource: Resource, page: Page, high: Watermark, above: Watermark
             f" {incremental.param!r}: it was given before, and would be there twice",
             "Correct Incremental(param=...) to what the API knows; if it counts the bound in, say inclusive=True.",
         )
+    if above is not None and None in values:
+        raise InvalidAnswer(
+            page.url,
+            f"a record has null as {incremental.field!r}, and what is above {above!r} was asked for: it may have been"
+            " given before, and would be there twice",
+            "Correct Incremental(field=...) to what every record has; or say inclusive=True, and load by mode='merge'.",
+        )
     return high

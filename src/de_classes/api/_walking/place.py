@@ -28,6 +28,8 @@ class Place:
     high: Watermark
     columns: Mapping[str, JsonValue] | None = None
     """As `columns.told` has them; None before the first records, and where the resource declares them."""
+    unmarked: bool = False
+    """Whether records were given, none of which has moved the watermark from where it began."""
 
     @classmethod
     def of(cls, resource: Resource, position: Position | None) -> Place | None:
@@ -39,7 +41,7 @@ class Place:
         columns = position.get("columns")
         told = set(position) - {"columns"}
         if (
-            told - {"watermark", "high", "page", "finished", "end"}
+            told - {"watermark", "high", "page", "finished", "end", "unmarked"}
             or not told
             or not isinstance(columns, Mapping | None)
         ):
@@ -48,7 +50,7 @@ class Place:
             if incremental:
                 raise _foreign(resource, position)
             return None
-        page = position.get("page")
+        page, unmarked = position.get("page"), bool(position.get("unmarked"))
         watermark, high, end = position.get("watermark"), position.get("high"), position.get("end")
         if not isinstance(page, Mapping | None) or not isinstance(watermark, str | int | None):
             raise _foreign(resource, position)
@@ -57,19 +59,24 @@ class Place:
                 raise _foreign(resource, position)
             if _at_end(incremental, watermark, end):
                 return None
-            return cls(resource.paging.start(), watermark, watermark, columns)
+            return cls(resource.paging.start(), watermark, watermark, columns, unmarked)
         if not isinstance(high, str | int | None) or (page is None and incremental is None):
             raise _foreign(resource, position)
-        return cls(page, watermark, high, columns)
+        return cls(page, watermark, high, columns, unmarked)
 
     def repeats(self, resource: Resource) -> bool:
         """Whether a walk from here may give rows that an earlier walk gave."""
-        return resource.incremental is not None and resource.incremental.repeats and self.follows_another(resource)
+        incremental = resource.incremental
+        return incremental is not None and (incremental.repeats or self.unmarked) and self.follows_another(resource)
 
     def follows_another(self, resource: Resource) -> bool:
         """Whether there was a walk before the one that goes on from here."""
         incremental = resource.incremental
-        if incremental is None or None in (self.watermark, self.page):
+        if incremental is None:
+            return False
+        if self.unmarked and self.page == resource.paging.start():
+            return True
+        if None in (self.watermark, self.page):
             return False
         # In the middle of the first walk the watermark is what it began with.
         return self.watermark != incremental.start or self.page == resource.paging.start()
@@ -86,6 +93,8 @@ class Place:
         columns: dict[str, JsonValue] = {} if self.columns is None else {"columns": self.columns}
         if resource.incremental is None:
             return {"finished": True} if following is None else {"page": following, **columns}
+        if self.unmarked and self.high == resource.incremental.start:
+            columns = {"unmarked": True, **columns}
         repeats = resource.incremental.repeats if repeats is None else repeats
         found_nothing = self.page is None or (self.page == resource.paging.start() and not given)
         if following is None and (found_nothing or not repeats):

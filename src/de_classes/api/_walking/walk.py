@@ -58,8 +58,9 @@ class Walk:
                     coming = ahead.submit(self._turn, asking, turn.following, turn.high)
                 reach("api.page.read")
                 records, rejected = converter.batch(turn.page.records, turn.page.url, turn.unfit)
-                place = replace(place, high=turn.high, columns=converter.told)
-                position = place.position(self.resource, turn.following, given=bool(turn.page.records))
+                given = bool(turn.page.records)
+                place = replace(place, high=turn.high, columns=converter.told, unmarked=place.unmarked or given)
+                position = place.position(self.resource, turn.following, given=given)
                 place = replace(place, page=turn.following)
                 del turn
                 yield Batch(records, position, rejected)
