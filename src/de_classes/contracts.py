@@ -274,6 +274,11 @@ class Receipt:
     """The items that are complete with the split."""
     checksum: str | None = None
     """That of the last batch: of the values as they were handed over."""
+    left_out: int = 0
+    """How many of the rows that were handed over the destination cannot hold, and keeps as rejected records instead."""
+    replaced: int = 0
+    """How many rows have null where the destination cannot hold their value: they are written, and kept as they came
+    among the rejected records."""
 
 
 @runtime_checkable

@@ -264,14 +264,18 @@ class _Writing:
 
     def _check(self, receipts: Sequence[Receipt]) -> None:
         """See that the destination has all that was handed to it."""
-        wrote, rejected = sum(receipt.rows for receipt in receipts), sum(receipt.rejected for receipt in receipts)
-        if wrote != self.rows:
-            fact = f"{self.rows} rows were handed to the destination, which wrote {wrote}"
+        wrote, rejected, left_out, replaced = (
+            sum(getattr(receipt, name) for receipt in receipts) for name in ("rows", "rejected", "left_out", "replaced")
+        )
+        if wrote + left_out != self.rows:
+            without = f", and left out {left_out}" if left_out else ""
+            fact = f"{self.rows} rows were handed to the destination, which wrote {wrote}{without}"
             raise CountMismatch(f"split {self.split.id!r}", fact)
-        if rejected != self.rejected:
+        unfit = self.rejected + left_out + replaced
+        if rejected != unfit:
             raise CountMismatch(
                 f"split {self.split.id!r}",
-                f"{self.rejected} records do not fit, and the destination keeps {rejected} of them in quarantine",
+                f"{unfit} records do not fit, and the destination keeps {rejected} of them in quarantine",
                 "Load into a destination that has a quarantine, or let such records fail the run.",
             )
         told = [receipt.alive for receipt in receipts if receipt.alive is not None]

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from de_classes.storage.postgres.declaring import Declaration
     from de_classes.storage.postgres.encode import CopyEncoder
     from de_classes.storage.postgres.pieces import Cut
+    from de_classes.storage.postgres.placing import TableChanges
     from de_classes.storage.postgres.read import QueryReader
+    from de_classes.storage.postgres.setting_aside import Unfit
     from de_classes.storage.postgres.source import Strategy
     from de_classes.storage.postgres.types import Unheld
     from de_classes.utils.schemas import SchemaChanges
@@ -52,7 +54,8 @@ class ObjectStoreToPostgres(Pipeline):
         transforms: Sequence[Transform] = (),
         mode: Mode | str = Mode.MERGE,
         verify: Verify = "counts",
-        schema_changes: SchemaChanges = "freeze",
+        schema_changes: TableChanges = "freeze",
+        unfit: Unfit | None = None,
         truncate: bool = False,
         max_deleted_share: float = 0.5,
         mark_deleted: str | None = None,
@@ -65,6 +68,7 @@ class ObjectStoreToPostgres(Pipeline):
             schema=schema,
             state_schema=state_schema,
             schema_changes=schema_changes,
+            unfit=unfit,
             truncate=truncate,
             max_deleted_share=max_deleted_share,
             mark_deleted=mark_deleted,

@@ -9,6 +9,7 @@ import psycopg
 from de_classes.contracts import Mode
 from de_classes.errors import SchemaMismatch
 
+from ._waiting import not_for_long
 from .catalogue import table_in_catalogue
 from .creating import only_one, table_ddl
 from .growing import altering, changes, together
@@ -74,7 +75,8 @@ def lock(
             # Two that hold a lock and ask for a stronger one would wait for each other for ever: it is given back.
             raise psycopg.Rollback(savepoint)
     if made:
-        table = _locked(connection, target, "ACCESS EXCLUSIVE")
+        with not_for_long(connection):
+            table = _locked(connection, target, "ACCESS EXCLUSIVE")
         made = needed(connection, target, table, pieces)
     return table, made
 

@@ -30,6 +30,7 @@ class PostgresClient:
     `url` is a libpq URI (`postgresql://user:password@host:5432/database?sslmode=require`) or a `key=value` string; what
     it leaves out comes from libpq's own environment variables and ~/.pgpass. Timeouts of None are left to the server,
     since a statement of a load may well take hours; who shares a server with others sets them (see docs/postgres.md).
+    Only a lock that a commit needs to alter a table is then waited for half a minute, as everybody queues up behind.
     Connecting is tried once; libpq counts its time in whole seconds and gives each address two at least. With
     `read_only` the server refuses whatever would write.
     """

@@ -22,6 +22,7 @@ from .identifiers import TableName, quoted, shortened
 from .load import PostgresLoad
 from .loaded_items import LoadedItems
 from .placing import place
+from .sieving import Sieve
 from .state import State
 from .takeover import complete
 
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
     from de_classes.configs.secrets import Secret
     from de_classes.contracts import Ledger, Position, Stream
-    from de_classes.utils.schemas import SchemaChanges
 
     from .declaring import Declaration
     from .encode import CopyEncoder
+    from .placing import TableChanges
+    from .setting_aside import Unfit
 
 __all__ = ["PostgresDestination", "PostgresLoad"]
 
@@ -66,6 +68,11 @@ class PostgresDestination:
     which waits for those who use it (`PostgresClient.lock_timeout_seconds`); where PostgreSQL writes it anew, a
     transaction that began earlier and reads later sees no rows.
 
+    With `schema_changes="quarantine"` the table stays as it is, and rows with a value that has no place in it go to
+    quarantine: those in columns that it lacks or has of another kind (sieving.py), and those that a column refuses. The
+    latter is `unfit` (setting_aside.py), which may also be "fail" or "null", with any `schema_changes`. Either costs a
+    savepoint for each few megabytes, and one for each row that is gone around.
+
     A history keeps every version of a row with the moments `valid_from` and `valid_to` (see history.py), in a table
     that is made for it.
 
@@ -88,7 +95,8 @@ class PostgresDestination:
         schema: str = "public",
         state_schema: str = "de_classes",
         truncate: bool = False,
-        schema_changes: SchemaChanges = "freeze",
+        schema_changes: TableChanges = "freeze",
+        unfit: Unfit | None = None,
         max_deleted_share: float = 0.5,
         mark_deleted: str | None = None,
         declared: Mapping[str, Sequence[Declaration]] | None = None,
@@ -96,10 +104,13 @@ class PostgresDestination:
     ) -> None:
         for name in (schema, state_schema):
             quoted(name)  # refuses what is no name
-        if schema_changes not in {"freeze", "evolve"}:
-            raise ConfigurationError(
-                "PostgresDestination", f"schema_changes={schema_changes!r} is none of them", "freeze, or evolve."
-            )
+        for option, given, allowed in (
+            ("schema_changes", schema_changes, ("freeze", "evolve", "quarantine")),
+            ("unfit", unfit, (None, "fail", "null", "quarantine")),
+        ):
+            if given not in allowed:
+                told = ", ".join(map(repr, allowed))
+                raise ConfigurationError("PostgresDestination", f"{option}={given!r} is none of them", f"Give {told}.")
         self.client = client if isinstance(client, PostgresClient) else PostgresClient(client)
         self.schema = schema
         self.state_schema = shortened(state_schema)
@@ -108,6 +119,7 @@ class PostgresDestination:
         if mark_deleted is not None:
             quoted(mark_deleted)
         self.schema_changes = schema_changes
+        self.unfit: Unfit = unfit or ("quarantine" if schema_changes == "quarantine" else "fail")
         self.max_deleted_share = max_deleted_share
         self.mark_deleted = mark_deleted
         self.declared = {stream: tuple(given) for stream, given in (declared or {}).items()}
@@ -148,6 +160,8 @@ class PostgresDestination:
     def preview(self, stream: Stream, mode: Mode) -> list[str]:  # noqa: ARG002 -- in every mode the table is made alike
         """The statements with which a commit would make the table or let it grow, and make what is declared of it.
 
+        Which rows would go to quarantine for their columns is told as comments.
+
         Raises:
             SchemaMismatch: the columns cannot be taken, or only if they were allowed to grow.
 
@@ -157,10 +171,20 @@ class PostgresDestination:
         name, key = self.table(stream.name), tuple(map(shortened, stream.primary_key))
         with self.client.connect() as connection:
             table = table_in_catalogue(connection, name)
-            place(str(name), stream.schema, table, key, self.schema_changes)
+            schema, told = stream.schema, []
+            if self.schema_changes == "quarantine":
+                sieve = Sieve.of(str(name), schema, table)
+                into = self.quarantine(stream.name)
+                told = [f"-- {reason}: rows with a value there go to {into}" for _, reason in sieve.refused]
+                if self.unfit == "quarantine":
+                    told += [f"-- {reason}: rows whose value it refuses go to {into}" for reason in sieve.narrower]
+                schema = sieve.schema
+            place(str(name), schema, table, key, self.schema_changes)
             oid = None if table is None else table.oid
             made = missing_ddl(connection, name, oid, self.declared.get(stream.name, ()))
-        return [*self.changes(stream.name, stream.schema, stream.primary_key), *made]
+        makes = table is None or self.schema_changes == "evolve"
+        grown = self.changes(stream.name, schema, stream.primary_key) if makes else []
+        return [*told, *grown, *made]
 
     def position(self, pipeline: str, stream: Stream) -> Position | None:
         """The position in the last commit of the pipeline to this stream; None when its table was dropped since."""
@@ -199,7 +223,7 @@ class PostgresDestination:
             fact = f"it has no primary key, without which there is no {mode.value}"
             raise ConfigurationError(f"stream {stream.name!r}", fact, "Name one, or append.")
         state = self._state(pipeline, stream)
-        with self.client.connect() as connection:
+        with self.client.working_on(f"{pipeline}, {stream.name}").connect() as connection:
             state.ensure(connection)
             epoch = state.epoch(connection) or 0
             # Loads of earlier epochs are overtaken: whatever they left, they can never commit it.

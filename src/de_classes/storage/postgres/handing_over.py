@@ -86,6 +86,8 @@ class HandingOver:
             return None
         staging, selection = self.staging, split.selection
         there = table_in_catalogue(connection, staging.target)
+        if staging.sieve(selection.schema, there).refused:
+            return None
         placing = place(str(staging.target), selection.schema, there, staging.primary_key, staging.schema_changes)
         nullable = {column.name for column in selection.columns if column.nullable}
         alike = all(

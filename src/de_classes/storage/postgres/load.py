@@ -14,6 +14,7 @@ from de_classes.errors import ConfigurationError, Overtaken, PostgresUnreachable
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
+from ._waiting import not_for_long
 from .adopting import adopt
 from .altering import create, grow, lock
 from .catalogue import table_in_catalogue
@@ -77,7 +78,8 @@ class PostgresLoad:
     def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
         """Copy a split into a table of its own, and commit that together with its line in the ledger.
 
-        Rejected records go into another one beside it, and never fail a load by what is in their text.
+        Rejected records go into another one beside it, and never fail a load by what is in their text; so do rows that
+        the table cannot hold, where the destination is told to set them aside.
 
         Raises:
             ValueNotHeld: a value that the column cannot hold; the row is counted from 0 in the split.
@@ -113,7 +115,14 @@ class PostgresLoad:
     def _staging(self) -> Staging:
         to, replaces = self.destination, self.mode is Mode.REPLACE
         return Staging(
-            self.state, self.epoch, self.target, self.primary_key, to.encoder, to.schema_changes, replaces=replaces
+            self.state,
+            self.epoch,
+            self.target,
+            self.primary_key,
+            to.encoder,
+            to.schema_changes,
+            to.unfit,
+            replaces=replaces,
         )
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
@@ -176,7 +185,8 @@ class PostgresLoad:
             self._move_rows(connection, pieces, table, made, adopted)
             if self.mode in {Mode.MERGE, Mode.HISTORY}:
                 self._delete(connection, receipts)
-            declare(connection, self.target, table.oid, self.destination.declared.get(self.stream.name, ()))
+            with not_for_long(connection):
+                declare(connection, self.target, table.oid, self.destination.declared.get(self.stream.name, ()))
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
         if self.mode is Mode.REPLACE:
             quarantine.empty(connection)

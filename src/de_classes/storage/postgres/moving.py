@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from de_classes.contracts import Mode
 from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
 
+from ._waiting import not_for_long
 from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
 from .growing import Change, coming_columns, converted
@@ -66,7 +68,8 @@ class Move:
         rows = self.target.sql if table.kind == "p" else f"ONLY {self.target.sql}"
         # What another pipeline replaces at this moment is not seen and would stay, so the second waits for the first.
         connection.execute(f"LOCK TABLE {rows} IN SHARE ROW EXCLUSIVE MODE".encode())
-        connection.execute(f"{verb} {rows}".encode())
+        with not_for_long(connection) if truncate else nullcontext():
+            connection.execute(f"{verb} {rows}".encode())
         if connection.execute(f"SELECT 1 FROM {rows} LIMIT 1".encode()).fetchone():
             raise CountMismatch(
                 f"table {self.target}",

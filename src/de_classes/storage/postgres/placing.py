@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -19,14 +19,16 @@ from .types import columns_of_schema, holds
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from de_classes.utils.schemas import SchemaChanges
-
     from .arrow_values import Array
     from .catalogue import Table
     from .copy_text import Refuse
     from .types import Column, PgType
 
-__all__ = ["EVOLVE", "Placing", "differences", "place"]
+__all__ = ["EVOLVE", "Placing", "TableChanges", "differences", "place"]
+
+TableChanges: TypeAlias = Literal["freeze", "evolve", "quarantine"]
+"""When columns come that a table lacks, or that it has narrower: it refuses them, or grows, or is spared the rows that
+have a value there (sieving.py says which)."""
 
 EVOLVE = 'Or let its columns grow, where no value is lost, with PostgresDestination(schema_changes="evolve").'
 """The remedy for columns that a table lacks, or has narrower."""
@@ -52,6 +54,7 @@ class Placing:
                 table=self.subject,
                 column=column,
                 row=first_row + at,
+                what=what,
             )
 
         return error
@@ -165,7 +168,7 @@ def place(
     schema: pa.Schema,
     target: Table | None,
     primary_key: Sequence[str],
-    schema_changes: SchemaChanges = "freeze",
+    schema_changes: TableChanges = "freeze",
 ) -> Placing:
     """Find the types to stage a schema's columns in: those of the target, or else those that hold their values.
 

@@ -202,6 +202,8 @@ def _receipt_to_json(receipt: Receipt) -> str:
             "rejected": receipt.rejected,
             "alive": receipt.alive,
             "checksum": receipt.checksum,
+            "left_out": receipt.left_out,
+            "replaced": receipt.replaced,
             "items": [[item.name, item.version, item.column] for item in receipt.items],
         }
     )
