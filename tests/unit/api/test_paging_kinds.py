@@ -96,6 +96,11 @@ class TestOffsetLimit:
         with pytest.raises(InvalidAnswer, match="very records"):
             _walk(OffsetLimit(limit=2), *_items(2) * 3)
 
+    def test_going_on_by_the_limit_needs_a_total(self) -> None:
+        """Without one, a page whose records may not be seen would be the end of all."""
+        with pytest.raises(ConfigurationError, match="without total_at"):
+            OffsetLimit(limit=2, advance_by="limit")
+
     @pytest.mark.parametrize("options", [{"total_at": "total"}, {"advance_by": "limit"}])
     def test_short_pages_are_the_end_or_they_are_not(self, options: Any) -> None:
         """Options that contradict each other are refused."""

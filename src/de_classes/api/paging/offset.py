@@ -68,6 +68,12 @@ class OffsetLimit:
                 "ends_at='short' together with total_at or advance_by='limit'",
                 "Short pages are the end, or they are not: leave one of them out.",
             )
+        if self.advance_by == "limit" and self.total_at is None:
+            raise ConfigurationError(
+                "OffsetLimit",
+                "advance_by='limit' without total_at: a page whose records are all left out would be taken for the end",
+                "Name where the answer has the total: total_at=...",
+            )
 
     @property
     def may_shift(self) -> bool:
