@@ -22,10 +22,10 @@ from ._csv_records import CsvGrammar, Endless, lines_in
 from .file_format import Decoded, Misfit, misfits_of
 from .guessing import guessed
 from .json_columns.unfit import Unfit
-from .texts import check_types, typed
+from .texts import check_types, misfitting, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ._csv_records import Block
     from .shaping import ExtraFields, Misfits
@@ -169,6 +169,31 @@ class Csv:
             Unfit: some are no such records; which of them is not looked for.
 
         """
+        try:
+            return self._parsed(block, names, None)
+        except pa.ArrowException as error:
+            raise Unfit("", _told(error), InvalidFile) from None
+
+    def texts_apart(self, block: bytes, names: list[str]) -> tuple[pa.Table, Mapping[int, Unfit]]:
+        """The records of as many values as there are columns, and the numbers of the others.
+
+        Raises:
+            Unfit: the block cannot be taken apart.
+
+        """
+        wrong: dict[int, Unfit] = {}
+
+        def aside(row: Any) -> Literal["skip"]:
+            fact = f"it has {row.actual_columns} values where there are {row.expected_columns} columns"
+            wrong[row.number - 1] = Unfit("", fact, InvalidFile)
+            return "skip"
+
+        try:
+            return self._parsed(block, names, aside), wrong
+        except pa.ArrowException as error:
+            raise Unfit("", _told(error), InvalidFile) from None
+
+    def _parsed(self, block: bytes, names: list[str], aside: Callable[[Any], Literal["skip"]] | None) -> pa.Table:
         if not block.strip(b"\r\n") and (len(names) > 1 or not block):
             return pa.table({name: pa.array([], pa.string()) for name in names})
         reading: Any = arrow_csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False)
@@ -179,6 +204,7 @@ class Csv:
             escape_char=self.escape or False,
             newlines_in_values=True,
             ignore_empty_lines=len(names) > 1,  # of a single column, an empty line is an empty value
+            invalid_row_handler=aside,
         )
         converting: Any = arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
@@ -186,11 +212,9 @@ class Csv:
             strings_can_be_null=bool(self.null_values),
             quoted_strings_can_be_null=self.quoted_nulls,
         )
-        source: Any = pa.BufferReader(block)
-        try:
-            return arrow_csv.read_csv(source, reading, parsing, converting)
-        except pa.ArrowException as error:
-            raise Unfit("", _told(error), InvalidFile) from None
+        # Arrow takes a mark of byte order off whatever it parses; here it would be a value's.
+        source: Any = pa.BufferReader(_BOM + block if block.startswith(_BOM) else block)
+        return arrow_csv.read_csv(source, reading, parsing, converting)
 
 
 @dataclass
@@ -246,35 +270,36 @@ class _Reading:
         return block.text[len(header) :]
 
     def _taken(self, text: bytes) -> _Taken:
-        """The records of a block: all at once where they fit, else halved until the misfits are alone."""
+        """The records of a block: all at once where they fit, else those that do, and the misfits."""
         try:
-            return _Taken([self._typed(text)], [])
+            return _Taken([self._typed(self.how.texts(text, self.names))], [])
         except Unfit:
-            taken, line = _Taken([], []), 0
-            records: list[_Record] = []
-            for record in self.grammar.each(text):
-                if len(self.names) == 1 or record.strip(b"\r\n"):  # else an empty line, which is no record
-                    records.append(_Record(record, len(records), line))
-                line += lines_in(record)
-            self._halve(records, taken)
-            return taken
+            return self._sorted_out(text)
 
-    def _halve(self, records: Sequence[_Record], taken: _Taken) -> None:
-        try:
-            taken.batches.append(self._typed(b"".join(record.text for record in records)))
-        except Unfit as unfit:
-            if len(records) == 1:
-                only = records[0]
-                taken.misfits.append(self._misfit(only.text, unfit, only.row, only.line))
-                return
-            middle = len(records) // 2
-            self._halve(records[:middle], taken)
-            self._halve(records[middle:], taken)
+    def _sorted_out(self, text: bytes) -> _Taken:
+        records, line = list[_Record](), 0
+        for record in self.grammar.each(text):
+            if len(self.names) == 1 or record.strip(b"\r\n"):  # else an empty line, which is no record
+                records.append(_Record(record, line))
+            line += lines_in(record)
+        unfit = {row: _NO_TEXT for row, record in enumerate(records) if not _is_text(record.text)}
+        there = [row for row in range(len(records)) if row not in unfit]
+        texts, wrong = self.how.texts_apart(b"".join(records[row].text for row in there), self.names)
+        unfit.update((there[at], one) for at, one in wrong.items())
+        whole = [row for row in there if row not in unfit]
+        if len(whole) != texts.num_rows:
+            raise AssertionError(self.where)  # the grammar and the parser see the same records
+        unfit.update((whole[at], one) for at, one in misfitting(texts, self._wanted).items())
+        misfits = [self._misfit(records[row].text, unfit[row], row, records[row].line) for row in sorted(unfit)]
+        fitting = pa.array([row not in unfit for row in whole], pa.bool_())
+        return _Taken([self._typed(texts.filter(fitting))], misfits)
 
-    def _typed(self, text: bytes) -> pa.RecordBatch:
-        # Arrow takes a mark of byte order off whatever it parses; here it would be a value's.
-        texts = self.how.texts(_BOM + text if text.startswith(_BOM) else text, self.names)
-        return typed(texts, self.schema or pa.schema([pa.field(name, pa.string()) for name in self.names]))
+    @property
+    def _wanted(self) -> pa.Schema:
+        return self.schema or pa.schema([pa.field(name, pa.string()) for name in self.names])
+
+    def _typed(self, texts: pa.Table) -> pa.RecordBatch:
+        return typed(texts, self._wanted)
 
     def _misfit(self, record: bytes, unfit: Unfit, row: int, line: int) -> Misfit:
         """A record that does not fit, told or kept.
@@ -295,18 +320,13 @@ class _Reading:
         return Misfit(record.decode(errors="backslashreplace").rstrip("\r\n"), unfit, row, line)
 
     def _joined(self, batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-        if len(batches) == 1:
-            return batches[0]
-        arrow: Any = pa  # the stubs lack the function
-        joined: pa.RecordBatch = arrow.concat_batches(batches) if batches else self._typed(b"")
-        return joined
+        return batches[0] if batches else self._typed(self.how.texts(b"", self.names))
 
 
 class _Record(NamedTuple):
-    """A record, its number, and how many lines are before it, within a block."""
+    """A record, and how many lines are before it within its block."""
 
     text: bytes
-    row: int
     line: int
 
 
@@ -315,6 +335,17 @@ class _Taken(NamedTuple):
 
     batches: list[pa.RecordBatch]
     misfits: list[Misfit]
+
+
+_NO_TEXT = Unfit("", "it has bytes that are no UTF8", InvalidFile)
+
+
+def _is_text(record: bytes) -> bool:
+    try:
+        record.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _names(how: Csv, header: bytes, where: str) -> list[str]:

@@ -12,9 +12,9 @@ from de_classes.errors import ConfigurationError
 from .json_columns.unfit import Unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["check_types", "typed"]
+__all__ = ["check_types", "misfitting", "typed"]
 
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _SPELLINGS: Mapping[Callable[[Any], bool], str] = {
@@ -71,6 +71,30 @@ def typed(texts: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
         except (pa.ArrowException, ValueError) as error:
             raise Unfit(field.name, _fact(column, field, error)) from None
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def misfitting(texts: pa.Table, schema: pa.Schema) -> dict[int, Unfit]:
+    """The rows that have a text which is no value of its column, each with the first such."""
+    found: dict[int, Unfit] = {}
+    for field in schema:
+        if field.name in texts.column_names:
+            column: Any = texts.column(field.name).combine_chunks()
+            for row, fact in _wrong(column, field, 0):
+                found.setdefault(row, Unfit(field.name, fact))
+    return found
+
+
+def _wrong(texts: Any, field: pa.Field[Any], first: int) -> Iterator[tuple[int, str]]:
+    """The numbers of wrong texts: what does not fit as a whole is halved until they are alone."""
+    try:
+        _converted(texts, field)
+    except (pa.ArrowException, ValueError) as error:
+        if len(texts) == 1:
+            yield first, _fact(texts, field, error)
+            return
+        middle = len(texts) // 2
+        yield from _wrong(texts.slice(0, middle), field, first)
+        yield from _wrong(texts.slice(middle), field, first + middle)
 
 
 def _converted(texts: Any, field: pa.Field[Any]) -> Any:
