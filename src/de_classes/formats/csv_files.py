@@ -315,7 +315,7 @@ class _Reading:
                 if unfit.kind is InvalidFile
                 else "Declare a type that holds such values, or say which texts are null"
             )
-            aside = 'or set such rows aside: misfits="quarantine".'
+            aside = 'or set such rows aside: misfits="quarantine" of a download, allowed_misfits=... of files.'
             raise unfit.error(self.table, row, f"{self.where}, line {line}", f"{remedy}, {aside}") from None
         return Misfit(record.decode(errors="backslashreplace").rstrip("\r\n"), unfit, row, line)
 

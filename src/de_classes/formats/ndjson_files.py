@@ -151,7 +151,7 @@ class _Reading:
                     raise InvalidFile(
                         self.where,
                         f"line {number} is no JSON ({error})",
-                        'Is it NDJSON, a JSON object on each line? Then set such lines aside: misfits="quarantine".',
+                        "Is it NDJSON, an object on each line? Such lines can be set aside: misfits=, allowed_misfits=",
                     ) from None
                 unfit = Unfit("", f"it is no JSON ({error})", InvalidFile)
                 misfits.append(Misfit(line.decode(errors="backslashreplace"), unfit, row, number))
