@@ -6,17 +6,19 @@ import argparse
 import json
 import os
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from de_classes.errors import ConfigurationError, DeClassesError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import BinaryIO
 
-    from de_classes.contracts import JsonValue
+    from de_classes.contracts import Position
 
-__all__ = ["door", "json_of", "number_of", "read_bytes", "run", "say"]
+__all__ = ["door", "number_of", "position_of", "read_bytes", "run", "say", "whole_file"]
 
 _INTERRUPTED = 130
 """What shells give for a command that Ctrl-C ended."""
@@ -79,18 +81,44 @@ def read_bytes(name: str) -> bytes:
         raise ConfigurationError(f"the file {name!r}", f"cannot be read: {error.strerror}", "Check its name.") from None
 
 
-def json_of(option: str, text: str | None) -> JsonValue:
-    """The value of an option that is given as JSON; None where it is not given.
+def position_of(option: str, text: str | None) -> Position | None:
+    """A position that is given as JSON, as it was told; None where it is not given.
 
     Raises:
-        ConfigurationError: it is no JSON.
+        ConfigurationError: it is no JSON, or none of an object.
 
     """
     try:
-        value: JsonValue = None if text is None else json.loads(text)
+        given = None if text is None else json.loads(text)
     except ValueError as error:
         raise ConfigurationError(option, f"is no JSON: {error}", "Give it as it was told.") from None
-    return value
+    if isinstance(given, dict) or text is None:
+        return given
+    raise ConfigurationError(option, f"{text} is no position", "Give it as it was told, such as '{...}'.")
+
+
+@contextmanager
+def whole_file(name: str) -> Iterator[BinaryIO]:
+    """A file to write, which has its name once the `with` ends well: nobody takes a part of it for all.
+
+    Raises:
+        DeClassesError: it cannot be written.
+
+    """
+    target = Path(name)
+    is_plain = target.is_file() or not target.exists()  # a device or a pipe, such as /dev/null, must not be replaced
+    written = target.with_name(f"{target.name}.part") if is_plain else target
+    try:
+        with written.open("wb") as file:
+            yield file
+        if is_plain:
+            written.replace(target)
+    except OSError as error:
+        raise DeClassesError(f"the file {name!r}", f"cannot be written: {error.strerror}") from error
+    finally:
+        if is_plain:
+            with suppress(OSError):
+                written.unlink(missing_ok=True)
 
 
 def number_of(text: str) -> int | str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 import pyarrow as pa
 
-from de_classes.errors import ConfigurationError, DeClassesError
+from de_classes.errors import ConfigurationError
 from de_classes.utils.schemas import fitted, united
 
-from .frame import json_of, say
+from .frame import position_of, say, whole_file
 
 if TYPE_CHECKING:
     import argparse
@@ -36,9 +36,9 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="FILE", help="write there, not to standard output")
 
 
-def since_of(asked: argparse.Namespace) -> Any:
+def since_of(asked: argparse.Namespace) -> Position | None:
     """The position to go on from."""
-    return json_of("--since", asked.since)
+    return position_of("--since", asked.since)
 
 
 def write_plan(plan: Plan, asked: argparse.Namespace, *, alike: bool = True) -> None:
@@ -62,11 +62,8 @@ def write_records(batches: Iterable[pa.RecordBatch], asked: argparse.Namespace, 
         write(tables, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    try:
-        with open(asked.to, "wb") as file:  # noqa: PTH123 -- one file, opened
-            write(tables, file)
-    except OSError as error:
-        raise DeClassesError(f"the file {asked.to!r}", f"cannot be written: {error.strerror}") from error
+    with whole_file(asked.to) as file:
+        write(tables, file)
 
 
 @dataclass

@@ -7,7 +7,13 @@ from typing import NoReturn
 
 __all__ = ["open_door"]
 
+_INTERRUPTED = 130
+"""What shells give for a command that Ctrl-C ended."""
+
 
 def open_door(name: str) -> NoReturn:
     """Run `main()` of a module, and exit with what it gives."""
-    raise SystemExit(import_module(name).main())
+    try:
+        raise SystemExit(import_module(name).main())
+    except KeyboardInterrupt:  # what it needs was still being imported
+        raise SystemExit(_INTERRUPTED) from None

@@ -9,6 +9,8 @@ from de_classes._doors.frame import door, run
 from de_classes.contracts import Mode
 from de_classes.pipelines.named import ObjectStoreToPostgres, PostgresToObjectStore
 from de_classes.storage.objects import CsvFormat, NdjsonFormat, ParquetFormat, open_store
+from de_classes.storage.postgres.placing import TableChanges
+from de_classes.storage.postgres.setting_aside import Unfit
 from de_classes.storage.postgres.types import Unheld
 from de_classes.utils.schemas import SchemaChanges
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_DEFAULT = "default %(default)s"
 _OUT, _BACK = "postgres-to-object-store", "object-store-to-postgres"
 
 
@@ -46,10 +49,11 @@ def _add_out(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--query", action="append", default=[], metavar="NAME=SELECT", help="a query, as a dataset")
     parser.add_argument("--include", action="append", default=[], metavar="PATTERN", help="tables, such as 'shop.*'")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="of those, not these")
-    parser.add_argument("--unheld", choices=get_args(Unheld), default="fail", help="default %(default)s")
+    parser.add_argument("--unheld", choices=get_args(Unheld), default="fail", help=_DEFAULT)
     parser.add_argument("--max-connections", type=int, help="to the server")
-    parser.add_argument("--format", choices=tuple(_FORMATS), default="parquet", help="default %(default)s")
+    parser.add_argument("--format", choices=tuple(_FORMATS), default="parquet", help=_DEFAULT)
     parser.add_argument("--partition-by", action="append", default=[], metavar="COLUMN", help="folders by its values")
+    parser.add_argument("--schema-changes", choices=get_args(SchemaChanges), default="freeze", help=_DEFAULT)
     parser.set_defaults(make=_out, name="postgres_to_object_store")
     return parser
 
@@ -59,6 +63,8 @@ def _add_back(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("postgres", help="postgresql://user@host/database; password from PGPASSWORD or ~/.pgpass")
     parser.add_argument("--stream", action="append", help="only this dataset; several times for more")
     parser.add_argument("--schema", default="public", help="of the tables (default %(default)s)")
+    parser.add_argument("--schema-changes", choices=get_args(TableChanges), default="freeze", help=_DEFAULT)
+    parser.add_argument("--unfit", choices=get_args(Unfit), help="of values that a column refuses; default: fail")
     parser.set_defaults(make=_back, name="object_store_to_postgres")
     return parser
 
@@ -66,8 +72,6 @@ def _add_back(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _add_common(parser: argparse.ArgumentParser, mode: Mode) -> None:
     parser.add_argument("--prefix", default="", help="the folder of the datasets' folders")
     parser.add_argument("--name", help="of the pipeline, under which positions are kept (default %(default)s)")
-    changes = get_args(SchemaChanges)
-    parser.add_argument("--schema-changes", choices=changes, default="freeze", help="default %(default)s")
     add_mode(parser, mode)
     add_running(parser)
     # Before the route it is known already; a default here would take it back.
@@ -101,6 +105,7 @@ def _back(asked: argparse.Namespace) -> Pipeline:
         name=asked.name,
         prefix=asked.prefix,
         schema=asked.schema,
+        unfit=asked.unfit,
         routes=asked.stream,
         mode=asked.mode,
         verify=asked.verify,

@@ -4,7 +4,8 @@ import json
 import sys
 from decimal import Decimal
 from io import BytesIO, TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,9 +25,6 @@ from de_classes.storage.objects._doors import (
     source,
     store,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Capture = pytest.CaptureFixture[str]
 ORDERS = pa.table({"id": [1, 2], "total": [Decimal("9.90"), None]})
@@ -58,6 +56,8 @@ class TestStore:
         assert capfdbinary.readouterr().out == b"\x00\xff"
         assert store.main(["get", there, "a/b.bin", "--to", str(tmp_path / "copy")]) == 0
         assert (tmp_path / "copy").read_bytes() == b"\x00\xff"
+        assert store.main(["get", there, "a/b.bin", "--to", "/dev/null"]) == 0
+        assert not Path("/dev/null").is_file()
         assert store.main(["rm", there, "a/b.bin"]) == 0
         assert store.main(["rm", there, "a/b.bin"]) == 1
 
@@ -126,13 +126,16 @@ class TestSource:
         position = capsys.readouterr().err.splitlines()[1].partition(": ")[2]
         assert source.main([lake, "orders", "--since", position, "--format", "csv"]) == 0
         assert capsys.readouterr().err.startswith("0 records\n")
+        assert source.main([lake, "orders", "--since", "7"]) == 2
 
     def test_a_format_that_does_not_hold_it(self, tmp_path: Path, capsys: Capture) -> None:
-        """Nested columns in CSV, and moments beyond Python's in NDJSON, are a mistake that names the remedy."""
+        """Nested columns in CSV, and moments beyond Python's in NDJSON, are a mistake; no half file is left."""
         far = pa.table({"at": pa.array([2**62], pa.timestamp("us")), "tags": [["a"]]})
         Pipeline("far", ArrowSource({"far": far}), DatasetDestination(LocalStore(tmp_path)), mode="replace").run()
         assert source.main([str(tmp_path), "far", "--format", "csv"]) == 2
-        assert source.main([str(tmp_path), "far"]) == 2
+        target = tmp_path / "far.ndjson"
+        assert source.main([str(tmp_path), "far", "--to", str(target)]) == 2
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(target.name)]
         assert capsys.readouterr().err.count("parquet") == 2
 
 

@@ -6,8 +6,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from de_classes._doors.frame import door, read_bytes, run, say
-from de_classes.errors import ConfigurationError, DeClassesError
+from de_classes._doors.frame import door, read_bytes, run, say, whole_file
+from de_classes.errors import ConfigurationError
 from de_classes.storage.objects.store import open_store
 
 if TYPE_CHECKING:
@@ -61,11 +61,8 @@ def _get(store: ObjectStore, asked: argparse.Namespace) -> None:
         if asked.to is None:
             shutil.copyfileobj(object_, sys.stdout.buffer)
             return
-        try:
-            with open(asked.to, "wb") as file:  # noqa: PTH123 -- one file, opened
-                shutil.copyfileobj(object_, file)
-        except OSError as error:
-            raise DeClassesError(f"the file {asked.to!r}", f"cannot be written: {error.strerror}") from error
+        with whole_file(asked.to) as file:
+            shutil.copyfileobj(object_, file)
 
 
 def _put(store: ObjectStore, asked: argparse.Namespace) -> None:

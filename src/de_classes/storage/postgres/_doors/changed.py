@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from de_classes._doors.frame import json_of, run, say
+from de_classes._doors.frame import position_of, run, say
 from de_classes.storage.postgres.source import PostgresSource
 
 from .asking import add_server, add_table, client_of, condition_of
@@ -13,7 +13,6 @@ from .asking import add_server, add_table, client_of, condition_of
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from de_classes.storage.postgres.versions import Changes
 
@@ -32,9 +31,8 @@ def look(
 
 def _tell(asked: argparse.Namespace, changes: Changes) -> None:
     source = PostgresSource(client_of(asked), tables={"rows": asked.table}, changes={"rows": changes})
-    since: Any = json_of("--since", asked.since)
     (stream,) = source.streams()
-    with source.plan(stream, since) as plan:
+    with source.plan(stream, position_of("--since", asked.since)) as plan:
         if not plan.splits:
             say("nothing new")
         for split in plan.splits:
