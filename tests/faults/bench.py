@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import unquote
 
 import psycopg
@@ -19,17 +19,18 @@ import pyarrow as pa
 
 from de_classes.contracts import Batch, Mode, Stream
 from de_classes.storage.objects import Dataset, DatasetDestination, LocalStore
+from de_classes.storage.objects._checkpoints import EVERY
 from de_classes.testing.http import Asked, LoopbackServer, Reply, json_reply
 from de_classes.testing.postgres import EmbeddedPostgres
 from de_classes.testing.proxy import Cut, CuttingProxy
 from de_classes.testing.s3 import S3Server
 from tests.faults.disk import SmallDisk, small_disk
-from tests.faults.jobs import COMPACT, STREAM, Job, store
-from tests.faults.nursery import Ended, Nursery
+from tests.faults.jobs import COMPACT, STREAM, store
+from tests.faults.nursery import Nursery
 from tests.faults.routes import Route
-from tests.faults.rows import COLUMNS, DDL, SCHEMA, Row, added, as_csv, remaining, rows
+from tests.faults.rows import COLUMNS, DDL, MORE, ROWS, SCHEMA, Row, added, as_csv, remaining, rows, told
+from tests.faults.site import TEMPORARY, Site
 
-ROWS = 120
 PAGE = 20
 
 
@@ -44,7 +45,7 @@ class Bench:
 
     def __enter__(self) -> Self:
         # Workers first: what they fork should hold as little as can be.
-        self.nursery = self.opened.enter_context(Nursery())
+        self.nursery = self.opened.enter_context(Nursery(self.folder / TEMPORARY))
         self.opened.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.api = self.opened.enter_context(LoopbackServer(_answered))
         self.database = f"bench_{uuid.uuid4().hex[:12]}"
@@ -85,8 +86,8 @@ class Bench:
             return self.url, self.wide(state)
         if kind == "pg":
             return self.url, f"public.source_{state}"
-        if kind == "files":
-            return f"files:{self._files(state)}", ""
+        if "files" in kind:
+            return f"files:{self._files(state, changed=kind == 'files')}", ""
         return self._dataset(kind, state), ""
 
     @cache  # noqa: B019 -- one bench a session
@@ -161,22 +162,41 @@ class Bench:
         return place
 
     @cache  # noqa: B019 -- one bench a session
-    def _files(self, state: int) -> str:
-        """Three files that others wrote; in the later state one of them is another, and there is one more."""
-        folder = self.folder / f"files-{state}"
+    def _files(self, state: int, *, changed: bool) -> str:
+        """Three files that others wrote; in the later state there is one more, and one of them may be another."""
+        folder = self.folder / f"files-{state}-{changed}"
         if state > 1:
             # The very same files are unchanged: a copy would have another etag.
-            shutil.copytree(self._files(1), folder, copy_function=os.link)
-            (folder / "orders-0.csv").unlink()
+            shutil.copytree(self._files(1, changed=changed), folder, copy_function=os.link)
         folder.mkdir(exist_ok=True)
-        for n in (0, 1, 2) if state == 1 else (0, 3):
+        for n in (0, 1, 2) if state == 1 else (0, 3) if changed else (3,):
             some = [row for row in rows(ROWS, state) if (row[0] % 3 if row[0] < ROWS else 3) == n]
+            (folder / f"orders-{n}.csv").unlink(missing_ok=True)
             (folder / f"orders-{n}.csv").write_bytes(as_csv(some))
         return str(folder)
 
-    def site(self, route: Route, *, wide: bool = False) -> Site:
-        """A target that nobody has used."""
-        return replace(self._site(route), wide=wide)
+    @cache  # noqa: B019 -- one bench a session
+    def _compacted(self) -> str:
+        """A dataset whose files all stand for others, which are still there."""
+        place = shutil.copytree(self._dataset("local", 1), self.folder / "compacted")
+        Dataset(LocalStore(place), STREAM).compact()
+        return str(place)
+
+    @cache  # noqa: B019 -- one bench a session
+    def _old(self) -> str:
+        """A dataset of so many commits, without any row, that the third one from here brings a checkpoint."""
+        destination = DatasetDestination(LocalStore(self.folder / "old"))
+        for number in range(1, EVERY - 2):
+            with destination.begin("another", Stream(STREAM, ("id",)), Mode.APPEND) as load:
+                load.commit([], {"to": number})
+        return str(self.folder / "old")
+
+    def site(self, route: Route, *, wide: bool = False, old: bool = False) -> Site:
+        """A target that nobody has used; or if it is `old`, with many commits of somebody else."""
+        site = replace(self._site(route), wide=wide)
+        if old:
+            shutil.copytree(self._old(), site.target)
+        return site
 
     def small_site(self, route: Route) -> Site | None:
         """A target on the disk that can be full; None where none can be had."""
@@ -194,118 +214,15 @@ class Bench:
         if route.target == "s3":
             self.s3.create_bucket(name)
             return Site(self, route, f"s3:{name}@{self.s3.endpoint}", name)
-        if route.mode == COMPACT:
-            shutil.copytree(self._dataset("local", 1), self.folder / name)
+        if not route.source:
+            there = self._dataset("local", 1) if route.mode == COMPACT else self._compacted()
+            shutil.copytree(there, self.folder / name)
         return Site(self, route, str(self.folder / name), name)
-
-
-@dataclass(frozen=True)
-class Site:
-    """One target of one route."""
-
-    bench: Bench
-    route: Route
-    target: str
-    name: str
-    wide: bool = False
-    """Whether the source is one of 12 MB, and then 24 MB."""
-
-    def job(self, state: int, fault: str = "", log: str = "") -> Job:
-        """A run that takes a state of the source there."""
-        route = self.route
-        if route.mode == COMPACT:
-            return Job("", self.target, COMPACT, fault=fault, log=log)
-        source, origin = self.bench.source("wide" if self.wide else route.source, state)
-        origin += "_deleted" if route.deletes and state > 1 else ""
-        split_bytes = 1 << 30 if self.wide else 8192
-        chosen = (origin, self.name, split_bytes, route.deletes, route.csv)
-        return Job(source, self.target, str(route.mode), *chosen, fault, log)
-
-    def run(self, state: int, fault: str = "", **changes: Any) -> Ended:
-        """Run it, over another way where `changes` say so."""
-        return self.bench.nursery.run(replace(self.job(state, fault), **changes))
-
-    def expected(self, state: int) -> list[Row]:
-        """What the target holds once that state was taken there; before any, nothing."""
-        if self.route.mode == COMPACT:
-            return rows(ROWS)  # always, whatever happens to it
-        if not state:
-            return []
-        if self.route.walks:  # an API gives what is new, and has no changed rows here
-            more = rows(ROWS + (ROWS // 2 if state > 1 else 0))
-            return [_told(row) for row in more]
-        if self.wide:
-            origin = self.bench.wide(state)
-            return self.bench.connection.execute(f"SELECT * FROM {origin} ORDER BY id".encode()).fetchall()
-        return remaining(ROWS) if self.route.deletes and state > 1 else rows(ROWS, state)
-
-    def rows(self) -> list[Row]:
-        """What it holds."""
-        if self.route.target == "pg":
-            connection = self.bench.connection
-            if connection.execute("SELECT to_regclass(%s)", (f"{self.name}.{STREAM}",)).fetchone() == (None,):
-                return []
-            current = "WHERE valid_to IS NULL" if self.route.mode == Mode.HISTORY else ""
-            query = f"SELECT {', '.join(COLUMNS)} FROM {self.name}.{STREAM} {current}"
-            found = connection.execute(query.encode()).fetchall()
-        else:
-            dataset = Dataset(store(self.target), STREAM)
-            if dataset.log.newest() is None:
-                return []
-            lists = [row for batch in dataset.batches() for row in batch.select(COLUMNS).to_pylist()]
-            found = [tuple(row.values()) for row in lists]
-        return sorted(found, key=lambda row: row[0])
-
-    def leftovers(self) -> list[str]:
-        """What a finished load must not leave."""
-        if self.route.target == "pg":
-            return self._tables()
-        dataset, expected = Dataset(store(self.target), STREAM), set[str]()
-        if self.route.mode == COMPACT:
-            dataset.vacuum(0)
-        newest = dataset.log.newest()
-        assert newest is not None
-        expected |= {f"{STREAM}/_commits/{number:020}.json" for number in range(1, newest.number + 1)}
-        expected |= {f"{STREAM}/{held.file.key}" for held in dataset.state(newest).files}
-        return sorted(self._objects() ^ expected)
-
-    def age(self) -> None:
-        """Let an hour have gone by for what a killed probe left; on S3 nobody can, so there it is not looked at."""
-        if self.route.target == "local":
-            for file in Path(self.target).rglob("_probe/*"):
-                os.utime(file, (0, 0))
-
-    def _tables(self) -> list[str]:
-        state = f"{self.name}_state"
-        found = self.bench.connection.execute(
-            "SELECT nspname || '.' || relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
-            " WHERE nspname IN (%s, %s) AND relkind <> 'i' AND relname NOT IN ('positions', 'staged', 'loaded', %s)",
-            (self.name, state, STREAM),
-        ).fetchall()
-        found += self.bench.connection.execute(f"SELECT 'ledger: ' || table_name FROM {state}.staged".encode())
-        return [name for (name,) in found]
-
-    def closed(self) -> list[Row]:
-        """Of a history, the versions that were the current ones once."""
-        query = f"SELECT {', '.join(COLUMNS)} FROM {self.name}.{STREAM} WHERE valid_to IS NOT NULL ORDER BY id"
-        return self.bench.connection.execute(query.encode()).fetchall()
-
-    def _objects(self) -> set[str]:
-        if self.route.target == "s3":
-            return {info.key for info in store(self.target).list() if not info.key.startswith("_probe/")}
-        # Not by the store, which does not list what is unfinished.
-        return {str(file.relative_to(self.target)) for file in Path(self.target).rglob("*") if file.is_file()}
-
-
-def _told(row: Row) -> Row:
-    """A row as JSON tells it."""
-    number, amount, note, ratio, at = row
-    return number, str(amount), note, ratio, at.isoformat()
 
 
 def _answered(asked: Asked) -> Reply:
     state = int(asked.path.split("/")[1])
-    all_rows = [_told(row) for row in rows(ROWS + (ROWS // 2 if state > 1 else 0))]
+    all_rows = [told(row) for row in rows(MORE if state > 1 else ROWS)]
     since = int(asked.query.get("since", "-1"))
     new = [dict(zip(COLUMNS, row, strict=True)) for row in all_rows if row[0] > since]
     first = int(asked.query.get("cursor", "0"))

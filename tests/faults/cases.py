@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from tests.faults.cuts import of_route
-from tests.faults.points import POINTS, WRITES_LOCAL, states
+from tests.faults.cuts import BREAKS, of_route
+from tests.faults.points import FIRST, POINTS, WRITES_LOCAL, states
 from tests.faults.routes import ROUTES
 
 
@@ -36,37 +36,48 @@ def kills() -> Iterator[Case]:
                 yield from (Case(route, "kill", point, nth, state) for nth in _passings(route, point, state))
     # An object above 8 MiB goes up in parts.
     yield from (Case("pg->s3", "kill", "s3.upload.part", nth, 2) for nth in (1, 2))
+    yield from (Case("pg->s3", "kill", f"s3.upload.{when}_completion", 1, 2) for when in ("before", "after"))
+    # Into a dataset whose 64th commit this is.
+    yield Case("api->objects", "kill", "dataset.checkpoint.before_put")
 
 
-OF_SPLITS = {"dataset.read.batch", "files.read.batch", "postgres.read.before", "api.page.read"}
+_OF_SPLITS = {"dataset.read.batch", "files.read.batch", "postgres.read.before", "api.page.read"}
 
 
 def _passings(route: str, point: str, state: int) -> tuple[int, ...]:
     """At which passings: those that each split or page brings are met early and late."""
+    source = ROUTES[route].source
     if point == "local.write.before_publish":
-        return tuple(range(1, 13 if ROUTES[route].source else 8))
-    if point in {"dataset.probe.between", "runner.before_plan"} or not ROUTES[route].source:
-        return (1,)
+        few = 7 if not source else 8 if source == "more files" and state > 1 else 12
+        return tuple(range(1, few + 1))
+    if point == "local.delete.before" and (source or route == "vacuum"):
+        return (1, 2, 3)
     if point == "local.write.after_link":
         return (1, 2)
-    # An API is loaded in three commits, and then in two; pages, splits and files are more than commits elsewhere.
-    of_splits = ".write." in point or point in {
-        "dataset.read.batch",
-        "files.read.batch",
-        "postgres.read.before",
-        "api.page.read",
-    }
-    if ROUTES[route].source == "api":
+    if point in {"dataset.probe.between", "runner.before_plan", *FIRST} or not source:
+        return (1,)
+    return _of_each(source, state, often=".write." in point or point in _OF_SPLITS)
+
+
+def _of_each(source: str, state: int, *, often: bool) -> tuple[int, ...]:
+    """Of points that every commit reaches, or more `often` every page, split and file."""
+    if source == "api":
+        # It is loaded in three commits, and then in two.
         return (1, 3) if state == 1 else (1, 2)
-    if ROUTES[route].source == "files" and of_splits and state > 1:
-        return (1, 2)  # the file that changed and the one that is new
-    alone = not of_splits or (state > 1 and ROUTES[route].source in {"local", "s3"})
-    return (1,) if alone else (1, 3)
+    if not often or (state > 1 and source in {"local", "s3", "more files"}):
+        return (1,)
+    # Then there is the file that changed and the one that is new.
+    return (1, 2) if source == "files" and state > 1 else (1, 3)
 
 
 _PAUSES = {
     "pg": ("postgres.write.in_copy", "postgres.write.after_commit"),
-    "local": ("dataset.write.in_upload", "dataset.write.after_receipt", "dataset.commit.before_put"),
+    "local": (
+        "dataset.write.in_upload",
+        "local.write.after_rename",
+        "dataset.write.after_receipt",
+        "dataset.commit.before_put",
+    ),
     "s3": ("dataset.write.in_upload", "dataset.commit.before_put"),
 }
 
@@ -78,7 +89,9 @@ def overtaken() -> Iterator[Case]:
     for route in (route for route in ROUTES.values() if route.source):
         for place in ("runner.before_plan", *_PAUSES[route.target], "runner.before_commit"):
             for state in (1, 2):
-                yield Case(route.name, "overtake", place, 1, state)
+                # The first file that is renamed is one of a probe, and comes before the load begins.
+                yield Case(route.name, "overtake", place, 3 if place == "local.write.after_rename" else 1, state)
+    yield Case("pg->s3", "overtake", "s3.upload.part", 1, 2)
 
 
 def full() -> Iterator[Case]:
@@ -104,8 +117,9 @@ def full_elsewhere() -> Iterator[Case]:
 def cuts() -> Iterator[Case]:
     """A connection breaks at each place that a route has."""
     for route in ROUTES.values():
-        for place, state in product(of_route(route), (1, 2)):
-            yield Case(route.name, "cut", place, state=state)
+        for place in of_route(route):
+            for state in (2,) if BREAKS[place].in_parts else (1, 2):
+                yield Case(route.name, "cut", place, state=state)
 
 
 def everything() -> list[Case]:
@@ -123,6 +137,7 @@ def chosen() -> list[Case]:
     some = [*overtaken()][::15] + [*full()][::10] + [*full_elsewhere()][2::3]
     # What was once wrong, and what else changes rows that are there.
     some += [
+        Case("pg->csv", "overtake", "local.write.after_rename", 3),
         Case("compaction", "kill", "dataset.commit.after_put"),
         Case("pg->pg, history", "kill", "postgres.commit.after_move", state=2),
         Case("pg->pg, deleted", "kill", "postgres.write.after_commit", 3, state=2),

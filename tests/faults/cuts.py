@@ -13,6 +13,7 @@ from tests.faults.routes import Route
 When: TypeAlias = Literal["sent", "answered", "unnoticed"]
 
 _ALWAYS = 10_000
+_PART, _COMPLETION = "partNumber=2", "<CompleteMultipartUpload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,13 @@ class Break:
 
     def concerns(self, route: Route) -> bool:
         """Whether a route has such connections."""
-        return self.kind == (route.source if self.side == "source" else route.target)
+        has_parts = route.source == "pg" or not self.in_parts
+        return self.kind == (route.source if self.side == "source" else route.target) and has_parts
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether it is of an upload in parts, which takes an object above 8 MiB."""
+        return self.at in {_PART, _COMPLETION}
 
 
 _NO_SERVER, _NO_STORE = "PostgresUnreachable", "StoreUnreachable"
@@ -56,6 +63,10 @@ BREAKS = {
     "upload": Break("target", "s3", "PUT */data/", "sent", "done", more=900),
     "upload, always": Break("target", "s3", "PUT */data/", "sent", _NO_STORE, more=900, times=_ALWAYS),
     "upload, answered": Break("target", "s3", "PUT */data/", "answered", "done"),
+    "part": Break("target", "s3", _PART, "sent", "done", more=900),
+    "part, always": Break("target", "s3", _PART, "sent", _NO_STORE, more=900, times=_ALWAYS),
+    "parts' end": Break("target", "s3", _COMPLETION, "sent", "done"),
+    "parts' end, answered": Break("target", "s3", _COMPLETION, "answered", "done"),
     "ledger, always": Break("target", "s3", "PUT */_staged/", "sent", _NO_STORE, times=_ALWAYS),
     "conditional put": Break("target", "s3", "PUT */_commits/", "sent", "done"),
     "conditional put, always": Break("target", "s3", "PUT */_commits/", "sent", _NO_STORE, times=_ALWAYS),

@@ -19,7 +19,7 @@ from de_classes.storage.objects import (
     LocalStore,
     S3Store,
 )
-from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+from de_classes.storage.postgres import Index, PostgresClient, PostgresDestination, PostgresSource
 
 if TYPE_CHECKING:
     from de_classes.contracts import Destination, Source
@@ -54,12 +54,17 @@ class Job:
 
 COMPACT = "compact"
 """A mode of no pipeline: the dataset that is the target has its files rewritten."""
+VACUUM = "vacuum"
+"""Another: files that it consists of no more are removed."""
 
 
 def run(job: Job) -> None:
     """Run it to its end."""
     if job.mode == COMPACT:
         Dataset(store(job.target), STREAM).compact()
+        return
+    if job.mode == VACUUM:
+        Dataset(store(job.target), STREAM).vacuum(0)
         return
     checkpoint = Checkpoint(rows=40)
     Pipeline("faults", _source(job), _destination(job), routes=[STREAM], mode=job.mode, checkpoint=checkpoint).run()
@@ -83,7 +88,8 @@ def _source(job: Job) -> Source:
 def _destination(job: Job) -> Destination:
     if job.target.startswith("postgresql:"):
         client = PostgresClient(job.target, connect_timeout_seconds=2)
-        return PostgresDestination(client, schema=job.schema, state_schema=f"{job.schema}_state")
+        declared = {STREAM: [Index(["at"])]}
+        return PostgresDestination(client, schema=job.schema, state_schema=f"{job.schema}_state", declared=declared)
     form = CsvFormat(compression="gzip") if job.csv else None
     own: dict[str, Any] = {"keep_replaced_seconds": 0} if job.mode == Mode.REPLACE else {}
     return DatasetDestination(store(job.target), format=form, **own)

@@ -6,6 +6,7 @@ a new process. It speaks JSON, a line each, over its standard streams.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -61,11 +62,23 @@ class Running:
 
 
 class Nursery:
-    """The process that forks runs, while its context lasts; leaving it ends what still runs."""
+    """The process that forks runs, while its context lasts; leaving it ends what still runs.
+
+    Their temporary files go into a folder of their own.
+    """
+
+    def __init__(self, temporary: Path) -> None:
+        self._temporary = temporary
 
     def __enter__(self) -> Self:
+        self._temporary.mkdir()
         # Threads of a library of numbers would be lost to the children.
-        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+        env = {
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+            "TMPDIR": str(self._temporary),
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.nursery"],
             stdin=subprocess.PIPE,
@@ -103,6 +116,8 @@ def _child(job: dict[str, Any], said: IO[str]) -> None:
     from de_classes.utils import faults
     from tests.faults.jobs import Job, run
 
+    # One that hangs tells where.
+    faulthandler.register(signal.SIGALRM, said, chain=True)
     signal.alarm(SECONDS)
     asked = Job(**job)
     faults.arm(asked.fault, asked.log)
@@ -134,10 +149,11 @@ def _waited(pid: int, pipes: dict[int, int]) -> Ended:
     if os.WIFSTOPPED(status):
         return Ended("stopped")
     with os.fdopen(pipes.pop(pid), encoding="utf-8") as reading:
-        name, _, said = reading.read().partition("\n")
+        everything = reading.read()
     if os.WIFSIGNALED(status):
         by = os.WTERMSIG(status)
-        return Ended("killed" if by == signal.SIGKILL else f"! ended by signal {by}")
+        return Ended("killed" if by == signal.SIGKILL else f"! ended by signal {by}", everything)
+    name, _, said = everything.partition("\n")
     return Ended(name or "done", said)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from de_classes.contracts import Mode
-from tests.faults.jobs import COMPACT
+from tests.faults.jobs import COMPACT, VACUUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class Route:
     csv: bool = False
 
     @property
+    def grows(self) -> bool:
+        """Whether its later state has more rows, and no others."""
+        return self.source in {"api", "more files"}
+
+    @property
     def walks(self) -> bool:
         """Whether it commits on the way: then a beginning of the rows may be seen."""
         return self.source == "api"
@@ -33,6 +38,7 @@ ROUTES = {
         Route("api->objects", "api", "local", Mode.APPEND),
         Route("objects->pg", "local", "pg", Mode.MERGE),
         Route("files->pg", "files", "pg", Mode.APPEND),
+        Route("files->objects", "more files", "local", Mode.APPEND),
         Route("pg->objects", "pg", "local", Mode.REPLACE),
         Route("pg->csv", "pg", "local", Mode.REPLACE, csv=True),
         Route("pg->pg", "pg", "pg", Mode.MERGE),
@@ -43,5 +49,6 @@ ROUTES = {
         Route("s3->pg", "s3", "pg", Mode.MERGE),
         Route("pg->s3", "pg", "s3", Mode.REPLACE),
         Route("compaction", "", "local", COMPACT),
+        Route("vacuum", "", "local", VACUUM),
     )
 }

@@ -10,6 +10,10 @@ import pyarrow as pa
 
 Row: TypeAlias = tuple[Any, ...]
 
+ROWS = 120
+MORE = ROWS + ROWS // 2
+"""How many there are in the later state."""
+
 COLUMNS = ("id", "amount", "note", "ratio", "at")
 DDL = "(id bigint PRIMARY KEY, amount numeric(38, 10), note text, ratio float8, at timestamptz)"
 SCHEMA = pa.schema(
@@ -43,6 +47,12 @@ def added(count: int) -> list[Row]:
 def remaining(count: int) -> list[Row]:
     """State 2 without every seventh row: these were deleted."""
     return [row for row in rows(count, 2) if row[0] % 7]
+
+
+def told(row: Row) -> Row:
+    """A row as JSON tells it."""
+    number, amount, note, ratio, at = row
+    return number, str(amount), note, ratio, at.isoformat()
 
 
 def as_csv(some: list[Row]) -> bytes:

@@ -87,8 +87,9 @@ class LocalFolder:
         for key in keys:
             with self._told(key):
                 path = self._path(key)
-                with suppress(FileNotFoundError, NotADirectoryError), locked(path.parent):
+                with suppress(FileNotFoundError, NotADirectoryError), locked(path.parent, alone=False):
                     if not path.is_dir():
+                        reach("local.delete.before")
                         path.unlink()
                 self._prune(path.parent)
 
@@ -215,7 +216,9 @@ class LocalSink:
                 self._link(url)
             else:
                 self._rename(url, if_match)
-            _sync_folder(self._path.parent)
+            # Where the folder is gone, somebody has removed the object since: it was there.
+            with suppress(FileNotFoundError):
+                _sync_folder(self._path.parent)
             self._file.close()
             return info
 
@@ -257,12 +260,13 @@ class LocalSink:
         self._temporary.unlink()
 
     def _rename(self, url: str, if_match: str | None) -> None:
-        with locked(self._path.parent):
+        with locked(self._path.parent, alone=if_match is not None):
             if if_match is not None and self._etag() != if_match:
                 raise precondition_failed(url)
             if self._path.is_dir():
                 raise StoreError(url, "there is a folder of that name", "Choose another key.")
             self._temporary.replace(self._path)
+            reach("local.write.after_rename")
 
     def _etag(self) -> str | None:
         try:
@@ -277,11 +281,14 @@ def info_of(key: str, found: os.stat_result) -> ObjectInfo:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the only one, of threads and processes, that changes names in the folder on a condition."""
+def locked(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Let nobody change names in the folder on a condition meanwhile, or, to do so, be the only one who changes any.
+
+    Those without a condition do not wait for one another: one of them may be a process that is stopped.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)

@@ -218,6 +218,7 @@ class Multipart:
                     self._remote.inner, self._key, feed, chunk_size=self._part, max_concurrency=_AT_ONCE
                 )
             self._etag = result["e_tag"]
+            reach("s3.upload.after_completion")
         except _GivenUp:
             return
         except BaseException as error:  # noqa: BLE001 -- handed to the thread that writes
@@ -236,6 +237,7 @@ class Multipart:
             self._told_to_end = True
             if part is not None:
                 raise part
+            reach("s3.upload.before_completion")
             return
 
 

@@ -16,6 +16,7 @@ from de_classes.storage.objects._reading import read_text
 from de_classes.storage.objects._state import Piece
 from de_classes.storage.objects.log import CommitLog
 from de_classes.storage.objects.parquet import read_parquet
+from de_classes.utils.faults import reach
 from de_classes.utils.quarantine import REJECTED
 
 if TYPE_CHECKING:
@@ -163,7 +164,9 @@ class Dataset:
             and Folders.owner_of(key) in known
             and not any(folders.holds(key) for folders in open_folders)
         ]
+        reach("dataset.vacuum.before_delete")
         self.store.delete(*[info.key for info in gone])
+        reach("dataset.vacuum.before_sweep")
         for folder in FOLDERS_OF_FILES:
             self.store.sweep(join(self.prefix, folder))
         return Vacuumed(len(gone), sum(info.size for info in gone))

@@ -148,6 +148,7 @@ class CommitLog:
             newest = self._from(there)
         self._seen = commit.number
         if commit.number % EVERY == 0:
+            reach("dataset.checkpoint.before_put")
             self._checkpoints.write(commit, self.state(commit))
         return commit
 

@@ -54,7 +54,8 @@ def probe(store: ObjectStore, prefix: str = "") -> ProbeReport:
         known = _known.get(store)
     if known is None:
         folder = join(prefix, "_probe")
-        known = _asked(store, join(folder, uuid4().hex))
+        # In a folder of its own, since one who puts on a condition waits for others in the folder of a LocalStore.
+        known = _asked(store, join(folder, uuid4().hex, "tried"))
         _tidy(store, folder)
         with _lock:
             _known[store] = known

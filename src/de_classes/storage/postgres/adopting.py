@@ -12,6 +12,7 @@ import psycopg
 
 from de_classes.contracts import Mode
 from de_classes.errors import CountMismatch
+from de_classes.utils.faults import reach
 
 from .catalogue import table_in_catalogue
 from .identifiers import TableName, quoted
@@ -65,6 +66,7 @@ def adopt(  # noqa: PLR0913 -- what becomes what
         staging = TableName(state_schema, str(piece.details["table"]))
         if _is_like(connection, staging, columns) and _became(connection, staging, target, columns, primary_key):
             _count(connection, target, piece)
+            reach("postgres.commit.after_adopting")
             return piece
     return None
 

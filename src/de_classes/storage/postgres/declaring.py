@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psycopg
 
 from de_classes.errors import ConfigurationError, PostgresError
+from de_classes.utils.faults import reach
 
 from .identifiers import TableName, quoted, shortened
 
@@ -139,6 +140,7 @@ def declare(connection: psycopg.Connection[Any], target: TableName, oid: int, de
     for statement in missing_ddl(connection, target, oid, declared):
         try:
             connection.execute(statement.encode())
+            reach("postgres.commit.after_declaring")
         except psycopg.IntegrityError as error:
             raise PostgresError(
                 f"table {target}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
 from de_classes.utils.deletes import refuse_too_many
+from de_classes.utils.faults import reach
 
 from .catalogue import column_list, table_in_catalogue
 from .growing import converted
@@ -222,6 +223,7 @@ class Deletes:
             of_gone = f"EXISTS (SELECT FROM pg_temp.gone AS key_ WHERE {same})"
             self.end.check(connection, self.target, table, of_gone)
             self._end(connection, gone, same)
+            reach("postgres.commit.after_deleting")
         revival = self.end.revival(self.target, alive, same)
         if revival is not None:
             connection.execute(revival.encode())

@@ -58,6 +58,7 @@ class HandingOver:
         staging, label = self.staging, f"staged_{uuid.uuid4().hex}"
         name = TableName(staging.state.schema, label)
         create_staging(connection, name, placing, staging.target, table_in_catalogue(connection, staging.target))
+        reach("postgres.write.after_create")
         statement = f"COPY {name.sql} ({column_list(placing.columns)}) FROM STDIN WITH (FORMAT binary)"
         size = 0
         with connection.cursor() as cursor:

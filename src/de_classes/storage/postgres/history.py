@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
+from de_classes.utils.faults import reach
 
 from .catalogue import table_in_catalogue
 from .identifiers import TableName, quoted, shortened
@@ -112,6 +113,7 @@ class History:
         empty = f"SELECT {keys}, row_.{VALID_TO} FROM {target} AS row_ LIMIT 0"
         connection.execute(f"CREATE TEMPORARY TABLE closed AS {empty}".encode())
         connection.execute(f"WITH closed_ AS ({closed}) INSERT INTO pg_temp.closed SELECT * FROM closed_".encode())
+        reach("postgres.commit.after_closing")
         names = ", ".join(map(quoted, columns))
         using = ", ".join(self._keys)
         connection.execute(

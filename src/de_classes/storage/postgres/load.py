@@ -161,6 +161,7 @@ class PostgresLoad:
         self._refuse_if_overtaken(connection)
         has_table = self._move(connection, receipts)
         self.state.advance(connection, position, commit_id, has_table=has_table)
+        reach("postgres.commit.after_position")
         self.state.forget_up_to(connection, self.epoch)
 
     def _refuse_if_overtaken(self, connection: psycopg.Connection[Any]) -> None:

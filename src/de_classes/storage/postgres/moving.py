@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_classes.contracts import Mode
 from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
+from de_classes.utils.faults import reach
 
 from ._waiting import not_for_long
 from .altering import refuse_obstacles
@@ -70,6 +71,7 @@ class Move:
         connection.execute(f"LOCK TABLE {rows} IN SHARE ROW EXCLUSIVE MODE".encode())
         with not_for_long(connection) if truncate else nullcontext():
             connection.execute(f"{verb} {rows}".encode())
+        reach("postgres.commit.after_emptying")
         if connection.execute(f"SELECT 1 FROM {rows} LIMIT 1".encode()).fetchone():
             raise CountMismatch(
                 f"table {self.target}",

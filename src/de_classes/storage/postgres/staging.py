@@ -143,6 +143,7 @@ class Staging:
     ) -> Receipt:
         schema = first.schema
         placing, encoder = self._table(connection, name, first)
+        reach("postgres.write.after_create")
         copying = Copying(placing, encoder, schema)
         # Nobody sees the table before it is committed, so its rows may be such as need no look at who wrote them.
         statement = self._copy(name, placing, f"FREEZE, {encoder.options}")

@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from de_classes.errors import AccessDenied, InvalidKey, StoreError, UnsafeStore
+from de_classes.errors import AccessDenied, InvalidKey, PreconditionFailed, StoreError, UnsafeStore
 from de_classes.storage.objects import LocalStore
 from de_classes.storage.objects._errors import no_links
+from de_classes.storage.objects._local import locked
 from de_classes.storage.objects.probe import probe
 from tests.unit.storage.objects.verbs import keys
 
@@ -180,3 +182,15 @@ def test_a_probe_that_was_killed_goes_with_one_an_hour_later(tmp_path: Path) -> 
     os.utime(old, (0, 0))
     probe(LocalStore(tmp_path))
     assert list(old.parent.iterdir()) == [young]
+
+
+def test_who_puts_and_deletes_does_not_wait_for_others_who_do(store: LocalStore, tmp_path: Path) -> None:
+    """A process that is stopped while it puts or deletes holds up nobody but who puts on a condition."""
+    etag = store.put("a", b"1").etag
+    with ThreadPoolExecutor(1) as other:
+        with locked(tmp_path / "root", alone=False):
+            conditional = other.submit(store.put, "a", b"3", if_match=etag)
+            store.put("a", b"2")
+            store.delete("a")
+        with pytest.raises(PreconditionFailed):
+            conditional.result()
