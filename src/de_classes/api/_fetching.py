@@ -87,9 +87,10 @@ class RemoteFile:
                         arrived += len(fresh)
                         yield fresh
                     return
-            except ApiUnreachable:
+            except ApiUnreachable as error:
                 resumed += 1
-                if arrived == before or not resumable or resumed > _MOST_RESUMPTIONS:
+                for_good = error.context.get("for_good", False)
+                if arrived == before or not resumable or for_good or resumed > _MOST_RESUMPTIONS:
                     raise
 
     @contextmanager

@@ -282,7 +282,7 @@ def download_to(  # noqa: PLR0913 -- from where, to where, and what it must be
     return retry.call(
         attempt.once,
         # What the client could not reach at all it has tried often enough.
-        on=lambda error: isinstance(error, ApiUnreachable) and attempt.begun,
+        on=lambda error: isinstance(error, ApiUnreachable) and attempt.begun and not error.context.get("for_good"),
         name=f"GET {path.partition('?')[0]}",
     )
 

@@ -195,6 +195,29 @@ class TestFiles:
         with pytest.raises(ApiUnreachable):
             rows_of(shelf, Download("orders", "/o", schema=SCHEMA))
 
+    @pytest.mark.parametrize("stored", [False, True])
+    def test_a_file_whose_client_is_closed_does_not_go_on(self, stored: bool) -> None:
+        """close() ends a download, though a strong ETag would let it go on where it broke."""
+
+        class Closing(MemoryStore):
+            @contextmanager
+            def open_writer(self, key: str, *, expected_bytes: int = 0) -> Iterator[Any]:
+                with super().open_writer(key, expected_bytes=expected_bytes) as writer:
+                    yield type("Writer", (), {"write": lambda _, data: client.close() or writer.write(data)})()
+
+        def read() -> None:
+            with source.plan(source.streams()[0], None) as plan:
+                for _ in plan.splits[0].read():
+                    client.close()
+
+        shelf = Shelf((LINES + b"\n") * 100_000)
+        with LoopbackServer(shelf) as server, ApiClient(server.url, retry=HASTY) as client:
+            source = DownloadSource(client, [Download("days", "/days", schema=SCHEMA)], batch_bytes=100_000)
+            going = (lambda: download_to(client, "/days", Closing(), "days")) if stored else read
+            with pytest.raises(ApiUnreachable, match=r"closed by close\(\)"):
+                going()
+        assert [asked.method for asked in shelf.asked] == ["HEAD", "GET"]
+
     def test_a_file_that_changes_while_it_is_read_is_an_error(self) -> None:
         """Rows of two versions never meet."""
         shelf = Shelf(LINES)
