@@ -16,12 +16,14 @@ import psycopg
 from de_classes.errors import ConfigurationError, PostgresError
 from de_classes.utils.faults import reach
 
+from .catalogue import table_in_catalogue
+from .creating import only_one
 from .identifiers import TableName, quoted, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Check", "Declaration", "ForeignKey", "Index", "declare", "missing_ddl"]
+__all__ = ["Check", "Declaration", "ForeignKey", "Index", "declare", "missing_ddl", "take_turns"]
 
 _HASH_DIGITS = 8
 
@@ -156,6 +158,17 @@ def declare(connection: psycopg.Connection[Any], target: TableName, oid: int, de
                 f"what is declared cannot be made: {_told(error)} ({statement})",
                 "Nothing was changed. Load tables that others refer to first; rename or drop what has the name.",
             ) from error
+
+
+def take_turns(connection: psycopg.Connection[Any], target: TableName, declared: Sequence[Declaration]) -> None:
+    """Wait, before any row is written, until no other load makes what is declared of the table.
+
+    Two that have written rows, and then want the table for an index, would wait for each other for ever. Whoever makes
+    the table itself has waited already.
+    """
+    table = table_in_catalogue(connection, target) if declared else None
+    if table is not None and missing_ddl(connection, target, table.oid, declared):
+        only_one(connection, target)
 
 
 def _told(error: psycopg.Error) -> str:

@@ -31,6 +31,9 @@ _OF_ONE_DATABASE = {
 }  # fmt: skip
 """Types whose binary form is the number of an object, which is another object elsewhere, or that have none."""
 
+_INFINITE_INTERVALS = 170_000
+"""From here on the greatest and the least interval are infinite: the same bytes mean something else before."""
+
 
 @dataclass(frozen=True, slots=True)
 class HandingOver:
@@ -39,6 +42,9 @@ class HandingOver:
     That is so for all built-in types; what is made in each database (enums, domains, composites) or belongs to an
     extension has numbers of its own there, and so have the objects that a `regclass` and its like name. Values that
     Arrow has no place for, such as a date of `infinity`, travel as they are.
+
+    Servers of different versions may be at the two ends: what the types in question send has been the same since
+    PostgreSQL 10, or is refused aloud by an older one (an infinite numeric, before 14). Intervals are the exception.
     """
 
     staging: Staging
@@ -95,4 +101,14 @@ class HandingOver:
             to.type == column.type and not column.type.is_made and column.type.base not in {"type", *_OF_ONE_DATABASE}
             for to, column in zip(placing.columns, selection.columns, strict=True)
         )
-        return placing if alike and not placing.required & nullable else None
+        if not alike or placing.required & nullable:
+            return None
+        intervals = any(column.type.element.base.startswith("interval") for column in selection.columns)
+        if intervals and not _same_intervals(connection.info.server_version, split.server_version()):
+            return None
+        return placing
+
+
+def _same_intervals(one: int, other: int) -> bool:
+    """Whether the bytes of an interval mean the same to servers of these versions."""
+    return (one >= _INFINITE_INTERVALS) == (other >= _INFINITE_INTERVALS)

@@ -18,7 +18,7 @@ from ._waiting import not_for_long
 from .adopting import adopt
 from .altering import create, grow, lock
 from .catalogue import table_in_catalogue
-from .declaring import declare
+from .declaring import declare, take_turns
 from .deleting import Closing, Deletes, Deleting, Marking
 from .growing import coming_columns
 from .handing_over import HandingOver
@@ -176,6 +176,8 @@ class PostgresLoad:
     def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> bool:
         """Move what is staged; whether there is a table now."""
         pieces = [receipt for receipt in receipts if "table" in receipt.details]
+        declared = self.destination.declared.get(self.stream.name, ())
+        take_turns(connection, self.target, declared)
         table, made, adopted = self._table_for(connection, pieces)
         reach("postgres.commit.before_move")
         items = [item for receipt in receipts for item in receipt.items]
@@ -187,7 +189,7 @@ class PostgresLoad:
             if self.mode in {Mode.MERGE, Mode.HISTORY}:
                 self._delete(connection, receipts)
             with not_for_long(connection):
-                declare(connection, self.target, table.oid, self.destination.declared.get(self.stream.name, ()))
+                declare(connection, self.target, table.oid, declared)
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
         if self.mode is Mode.REPLACE:
             quarantine.empty(connection)

@@ -83,6 +83,11 @@ class PostgresSplit:
             with postgres_errors(selection.subject):
                 return copy_out(connection, statement, hand_on)
 
+    def server_version(self) -> int:
+        """The number of the version of the server that it is read from: 160004 is 16.4."""
+        with self.slots, postgres_errors(self.client.address), closing(self.client.open()) as connection:
+            return connection.info.server_version
+
     def _began(self) -> psycopg.Connection[Any]:
         """A connection on which the transaction of the split has begun."""
         connection = self.client.open()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -88,3 +90,28 @@ def test_what_cannot_be_made_ends_the_load(client: PostgresClient, declared: Any
         _load(destination, (1, "x", 7), (2, "x", 8))
     assert client.fetch("SELECT to_regclass('orders')") == [(None,)]
     assert destination.position("p", ORDERS) is None
+
+
+def test_two_that_declare_at_once_take_turns(client: PostgresClient) -> None:
+    """Pipelines that find the same missing on one table do not wait for each other's rows for ever: both commit."""
+    client.run("CREATE TABLE orders (id bigint PRIMARY KEY, code text, customer int)")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = %s::oid"
+    ((database,),) = client.fetch("SELECT oid FROM pg_database WHERE datname = current_database()")
+    destination = _destination(client, [Index(["code"])])
+
+    def commit(number: int) -> None:
+        records = pa.RecordBatch.from_pylist([{"id": number, "code": "a", "customer": 1}], SCHEMA)
+        with destination.begin(f"p{number}", ORDERS, Mode.APPEND) as load:
+            load.commit([load.write("split", iter([Batch(records)]))], None)
+
+    destination.client.lock_timeout_seconds = 20
+    with ThreadPoolExecutor(2) as pool:
+        with client.connect() as writer:  # both go as far as they can, and no farther
+            writer.execute("LOCK TABLE orders IN ROW EXCLUSIVE MODE")
+            both = [pool.submit(commit, number) for number in (1, 2)]
+            deadline = time.monotonic() + 20
+            while client.fetch(waiting, (database,)) != [(2,)] and time.monotonic() < deadline:
+                pass
+        for one in both:
+            one.result()
+    assert client.fetch("SELECT count(*) FROM orders") == [(2,)]

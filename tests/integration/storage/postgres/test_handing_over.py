@@ -137,3 +137,27 @@ def test_long_rows_travel_and_failures_on_the_way_are_told(client: PostgresClien
         with pytest.raises(DeClassesError, match=error):
             Pipeline("q", PostgresSource(client, queries={"u": wrong}), destination).run()
     assert client.fetch("SELECT count(*) FROM de_classes.staged") == [(0,)]
+
+
+class Elsewhere(PostgresSplit):
+    """A split of a server on the other side of PostgreSQL 17, where intervals became infinite."""
+
+    def server_version(self) -> int:
+        return 160_000 if super().server_version() >= 170_000 else 170_000
+
+
+def test_intervals_are_bytes_only_between_servers_that_mean_the_same_by_them(client: PostgresClient) -> None:
+    """The bytes of the greatest interval are those of `infinity` from PostgreSQL 17 on, so such rows become batches."""
+    client.run("CREATE TABLE spans (id int, span interval[]); CREATE TABLE days (id int, day date)")
+    source, destination = (
+        PostgresSource(client, tables=["spans", "days"]),
+        PostgresDestination(client, schema="copies"),
+    )
+    taken = {}
+    for stream in source.streams():
+        with source.plan(stream, None) as plan, destination.begin("p", stream, Mode.REPLACE) as load:
+            (split,) = plan.splits
+            assert isinstance(split, PostgresSplit)
+            far = Elsewhere(split.id, split.client, split.selection, split.reader, split.slots)
+            taken[stream.name] = [load.take(n, one) is not None for n, one in (("near", split), ("far", far))]
+    assert taken == {"spans": [True, False], "days": [True, True]}
