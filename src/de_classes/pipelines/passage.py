@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
+    import pyarrow as pa
+
     from de_classes.contracts import Load, Plan, Position, Receipt, Split, Stream, Transform
 
     from .runner import Runner
@@ -266,6 +268,7 @@ class Line:
         self._way = ""
         self._rows = self._bytes = self._rejected = self._commits = 0
         self._splits: list[SplitReport] = []
+        self._verified: list[pa.Schema] = []
         self._unverified: dict[str, None] = {}
 
     @property
@@ -311,7 +314,9 @@ class Line:
         for receipt in receipts if self.verifies else ():
             if receipt.split_id in self.load.staged:  # what this run wrote was verified where it was written
                 verified(self.load, receipt)
-            self._unverified |= dict.fromkeys(unverified(self.load, receipt))
+            if receipt.schema is not None and not any(receipt.schema.equals(one) for one in self._verified):
+                self._verified.append(receipt.schema)
+                self._unverified |= dict.fromkeys(unverified(self.load, receipt.schema))
         reach("runner.before_commit")
         self.load.commit(receipts, position)
         reach("runner.after_commit")

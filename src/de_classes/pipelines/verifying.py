@@ -73,12 +73,10 @@ def verified(load: Load, receipt: Receipt) -> None:
             raise _differ(receipt, f"the checksum {receipt.checksum}", f"{found} when they are read back")
 
 
-def unverified(load: Load, receipt: Receipt) -> Sequence[str]:
-    """The columns of a piece that are in no sum."""
-    if not isinstance(load, Checks) or receipt.schema is None:
-        return ()
-    compared = set(load.checkable(receipt.schema))
-    return [name for name in receipt.schema.names if name not in compared]
+def unverified(load: Load, schema: pa.Schema) -> Sequence[str]:
+    """The columns that are in no sum."""
+    compared = set(load.checkable(schema)) if isinstance(load, Checks) else set()
+    return [name for name in schema.names if name not in compared]
 
 
 def _differ(receipt: Receipt, given: str, kept: str) -> ValuesDiffer:

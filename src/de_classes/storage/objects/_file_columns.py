@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from de_classes.errors import ConfigurationError
+from de_classes.errors import ConfigurationError, ObjectNotFound, PlanLost
 from de_classes.formats.packing import unpacked_file
 from de_classes.storage.objects._foreign_parquet import Parquet
 from de_classes.utils.schemas import united
@@ -40,18 +40,12 @@ def columns_of(  # noqa: PLR0913 -- the files, how they are read, and what is kn
 
     Raises:
         InvalidFile: a file is not of its format.
+        PlanLost: a file is gone.
         SchemaMismatch: no type holds a column of two of them.
 
     """
     shown = [] if known is None else [known]
-    for info in some:
-        where = f"{store.url}/{info.key}"
-        with store.open_reader(info.key, size=info.size) as file:
-            if isinstance(files.format, Parquet):
-                shown.append(files.format.columns(file, where))
-            elif info.size:
-                pieces = unpacked_file(pieces_of(file), files.compression, where, max_expansion)
-                shown.append(files.format.sampled(_beginning(pieces), table=table, where=where))
+    shown += [_shown(store, info, files, max_expansion, table) for info in some if info.size]
     if not shown:
         return None
     schema = united(shown, table)
@@ -60,6 +54,18 @@ def columns_of(  # noqa: PLR0913 -- the files, how they are read, and what is kn
             f"files {table!r}", f"they have a column {files.file_column!r} of their own", "Choose another file_column."
         )
     return pa.schema([field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema])
+
+
+def _shown(store: ObjectStore, info: ObjectInfo, files: Files, max_expansion: float, table: str) -> pa.Schema:
+    where = f"{store.url}/{info.key}"
+    try:
+        with store.open_reader(info.key, size=info.size) as file:
+            if isinstance(files.format, Parquet):
+                return files.format.columns(file, where)
+            pieces = unpacked_file(pieces_of(file), files.compression, where, max_expansion)
+            return files.format.sampled(_beginning(pieces), table=table, where=where)
+    except ObjectNotFound as error:
+        raise PlanLost(where, "it is gone since it was listed", "Run it again once nobody takes files away.") from error
 
 
 def united_columns(schema: pa.Schema, file_column: str | None) -> pa.Schema:

@@ -20,13 +20,16 @@ from de_classes.errors import (
 )
 from de_classes.formats import Csv, Ndjson
 from de_classes.pipelines import Pipeline
-from de_classes.storage.objects import Dataset, DatasetDestination, Files, FileSource, MemoryStore, Parquet
+from de_classes.storage.objects import Dataset, DatasetDestination, Files, FileSource, LocalStore, MemoryStore, Parquet
 from de_classes.storage.objects._patterns import is_meant
+from de_classes.testing.contract import SourceContract
 from de_classes.testing.memory import MemoryDestination
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    from de_classes.contracts import Source
     from de_classes.pipelines import RunReport
 
 SCHEMA = pa.schema([("id", pa.int64()), ("x", pa.string())])
@@ -90,6 +93,29 @@ class Loading:
 def test_patterns_say_which_keys_are_meant(pattern: str, meant: list[str], others: list[str]) -> None:
     """Stars stay within a name, two of them cross folders, and hidden names are met only where that is said."""
     assert [key for key in meant + others if is_meant(key, pattern)] == meant
+
+
+class TestContract(SourceContract):
+    reaches_an_end = False  # the ledger knows what is loaded, and the position does not
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> LocalStore:
+        store = LocalStore(tmp_path)
+        store.put("a.csv", b"id,x\n1,a\n2,b\n")
+        store.put("b.csv", b"id,x\n3,c\n")
+        return store
+
+    @pytest.fixture
+    def source(self, store: LocalStore) -> Source:
+        return FileSource(store, {"t": Files("*.csv", Csv(), SCHEMA, ("id",))}, split_bytes=1)
+
+    @pytest.fixture
+    def grown(self, store: LocalStore, source: Source) -> Callable[[], Source]:
+        def grow() -> Source:
+            store.put("c.csv", b"id,x\n4,d\n")
+            return source
+
+        return grow
 
 
 class TestFormats:
