@@ -132,7 +132,7 @@ class Csv:
         reading.end()
 
     def sampled(self, text: bytes, *, table: str, where: str) -> pa.Schema:
-        """The columns in the header: texts, or what they seem to be if `guess` is set.
+        """The columns in the header: texts, or what they seem to be if `guess` is set; null where nothing is seen.
 
         Raises:
             InvalidFile: there is no header.
@@ -147,7 +147,8 @@ class Csv:
         _check_columns(names, None, self, table, where)
         records = b"".join(islice(grammar.each(whole[len(header) :]), _SAMPLED_ROWS))
         if not self.guess or not records:
-            return pa.schema([pa.field(name, pa.string()) for name in names])
+            unseen = pa.null() if self.guess else pa.string()
+            return pa.schema([pa.field(name, unseen) for name in names])
         try:
             texts = self.texts(records, names)
         except Unfit as unfit:

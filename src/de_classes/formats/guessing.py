@@ -27,10 +27,10 @@ _FRACTION = r"^-?(0|[1-9]\d*)(\.\d+)?$"
 
 
 def guessed(texts: Any) -> Any:
-    """The type that all of the texts are of; text where there is none, or no text at all."""
+    """The type that all of the texts are of; text where there is none, and null where there are no texts at all."""
     present = texts.drop_null()
     if not len(present):
-        return pa.string()
+        return pa.null()
     for spelling, kind in _KINDS:
         if _all_are(present, spelling) and _is_held(present, kind):
             return kind

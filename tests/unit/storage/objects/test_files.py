@@ -184,6 +184,14 @@ class TestColumns:
             "e": "string",
         }
 
+    def test_a_guess_needs_values(self) -> None:
+        """A column without a value in one file, or a file without rows, takes the type that other files show."""
+        there = filled({"a": "n,e\n1,\n", "b": "n,e\n", "c": "n,e\n,\n2,\n"})
+        source = FileSource(there, {"t": Files("*", Csv(guess=True, null_values=("",)))})
+        with source.plan(source.streams()[0], None) as plan:
+            columns = {f.name: str(f.type) for f in next(plan.splits[0].read()).records.schema}
+        assert columns == {"n": "int64", "e": "string"}
+
     def test_are_kept_with_the_position(self) -> None:
         """Later files are read as the first were, and what does not fit them then is told."""
         loading = Loading(Files("in/*", Csv(guess=True)))
