@@ -56,6 +56,21 @@ def test_from_a_file_to_a_table(tmp_path: Path, postgres_url: str, capsys: Captu
     assert arrow.main([str(tmp_path / "no.such"), postgres_url]) == 2
 
 
+def test_files_of_others_into_a_table(tmp_path: Path, postgres_url: str, capsys: Capture) -> None:
+    """Files that a pattern finds are merged by their key, once each; a pattern without a stream is a mistake."""
+    (tmp_path / "orders-1.csv").write_text("id,total\n1,9.90\n2,\n")
+    asked = ["object-store-to-postgres", str(tmp_path), postgres_url, "--guess", "--null", "", "--key", "id"]
+    for _ in range(2):
+        assert named.main([*asked, "--files", "orders=orders-*.csv"]) == 0
+    assert "0 rows, 0 bytes" in capsys.readouterr().out
+    assert PostgresClient(postgres_url).fetch("SELECT id, total::text FROM orders ORDER BY 1") == [
+        (1, "9.90"),
+        (2, None),
+    ]
+    assert named.main([*asked, "--files", "orders-*.csv"]) == 2
+    assert "Write name=value" in capsys.readouterr().err
+
+
 def test_out_to_s3_and_back(
     s3_server: S3Server, postgres_url: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from de_classes._doors.frame import door, run
 from de_classes.contracts import Mode
 from de_classes.pipelines.named import ObjectStoreToPostgres, PostgresToObjectStore
 from de_classes.storage.objects import CsvFormat, NdjsonFormat, ParquetFormat, open_store
+from de_classes.storage.objects._doors.files import add_format, files_of
 from de_classes.storage.postgres.placing import TableChanges
 from de_classes.storage.postgres.setting_aside import Unfit
 from de_classes.storage.postgres.types import Unheld
@@ -31,10 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the two."""
     parser = door(
         "pipelines.named",
-        "Copy tables of PostgreSQL to datasets of a store, or load datasets into tables. Each has a --help of its own.",
+        "Copy tables of PostgreSQL to datasets of a store, or load datasets or files into tables."
+        "\nEach has a --help of its own.",
         f"{_OUT} postgresql://me@localhost/shop s3://lake --include 'shop.*' --plan",
         f"{_OUT} postgresql://me@localhost/shop lake/ --table orders --format csv --verify values",
         f"{_BACK} s3://lake postgresql://me@localhost/copies --stream orders --mode merge",
+        f"{_BACK} s3://landing postgresql://me@localhost/shop --files 'orders=in/orders-*.csv' --guess --key id",
     )
     routes = parser.add_subparsers(metavar="ROUTE", required=True)
     _add_common(_add_out(routes.add_parser(_OUT, help="tables to datasets")), Mode.REPLACE)
@@ -62,6 +65,11 @@ def _add_back(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("store", help="a folder, or s3://bucket/prefix")
     parser.add_argument("postgres", help="postgresql://user@host/database; password from PGPASSWORD or ~/.pgpass")
     parser.add_argument("--stream", action="append", help="only this dataset; several times for more")
+    parser.add_argument(
+        "--files", action="append", default=[], metavar="STREAM=PATTERN", help="files of others instead"
+    )
+    parser.add_argument("--key", action="append", default=[], metavar="COLUMN", help="of the primary key of the files")
+    add_format(parser)
     parser.add_argument("--schema", default="public", help="of the tables (default %(default)s)")
     parser.add_argument("--schema-changes", choices=get_args(TableChanges), default="freeze", help=_DEFAULT)
     parser.add_argument("--unfit", choices=get_args(Unfit), help="of values that a column refuses; default: fail")
@@ -99,11 +107,13 @@ def _out(asked: argparse.Namespace) -> Pipeline:
 
 
 def _back(asked: argparse.Namespace) -> Pipeline:
+    patterns = pairs_of("--files", asked.files)
     return ObjectStoreToPostgres(
         open_store(asked.store),
         asked.postgres,
         name=asked.name,
         prefix=asked.prefix,
+        files={name: files_of(pattern, asked, asked.key) for name, pattern in patterns.items()} or None,
         schema=asked.schema,
         unfit=asked.unfit,
         routes=asked.stream,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from de_classes.formats.file_format import FileFormat
 
-__all__ = ["files_asked", "main"]
+__all__ = ["add_format", "files_of", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,10 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("store", help="a folder, or s3://bucket/prefix")
     parser.add_argument("pattern", help="of keys: * ? [a-z] {a,b}, and ** for any folders")
+    parser.add_argument("--plan", action="store_true", help="only tell columns and splits")
+    add_format(parser)
+    add_writing(parser)
+    return run(parser, _read, arguments)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """How the files are read."""
     parser.add_argument(
         "--kind", choices=("csv", "ndjson", "parquet"), help="of the files; default: by the pattern, else ndjson"
     )
-    parser.add_argument("--plan", action="store_true", help="only tell columns and splits")
     parser.add_argument("--compression", choices=COMPRESSIONS, default="auto", help="default %(default)s")
     parser.add_argument("--delimiter", default=",", help="of CSV (default %(default)s)")
     parser.add_argument("--encoding", default="utf-8", help="of CSV (default %(default)s)")
@@ -42,12 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--guess", action="store_true", help="of CSV: guess types, instead of text throughout")
     parser.add_argument("--file-column", metavar="NAME", help="add a column with the file's key")
     parser.add_argument("--allowed-misfits", type=float, default=0.0, metavar="SHARE", help="of a file's rows; 0 to 1")
-    add_writing(parser)
-    return run(parser, _read, arguments)
 
 
 def _read(asked: argparse.Namespace) -> None:
-    source = FileSource(open_store(asked.store), {"files": files_asked(asked)})
+    source = FileSource(open_store(asked.store), {"files": files_of(asked.pattern, asked)})
     with source.plan(Stream("files"), None) as plan:
         if not asked.plan:
             write_plan(plan, asked)
@@ -57,19 +62,20 @@ def _read(asked: argparse.Namespace) -> None:
         say(f"{len(plan.splits)} splits")
 
 
-def files_asked(asked: argparse.Namespace) -> Files:
-    """The files of the pattern."""
+def files_of(pattern: str, asked: argparse.Namespace, primary_key: Sequence[str] = ()) -> Files:
+    """The files of a pattern."""
     return Files(
-        asked.pattern,
-        _format(asked),
+        pattern,
+        _format(pattern, asked),
+        primary_key=tuple(primary_key),
         compression=asked.compression,
         file_column=asked.file_column,
         allowed_misfits=asked.allowed_misfits,
     )
 
 
-def _format(asked: argparse.Namespace) -> FileFormat | Parquet:
-    kind = asked.kind or next((kind for kind in ("parquet", "csv") if f".{kind}" in asked.pattern), "ndjson")
+def _format(pattern: str, asked: argparse.Namespace) -> FileFormat | Parquet:
+    kind = asked.kind or next((kind for kind in ("parquet", "csv") if f".{kind}" in pattern), "ndjson")
     if kind == "csv":
         null = tuple(asked.null)
         return Csv(delimiter=asked.delimiter, encoding=asked.encoding, null_values=null, guess=asked.guess)
