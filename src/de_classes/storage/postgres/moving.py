@@ -147,7 +147,8 @@ class Move:
             (rows,) = connection.execute(f"SELECT count(*) FROM {staging.sql}".encode()).fetchone() or (0,)
             self._count(receipt, rows)
             keys = ", ".join(map(quoted, self.primary_key))
-            # A staging table is written once, by one COPY, so its ctids are in the order of the rows.
+            # COPY adds to the end of a table that its own transaction made, so ctids are in the order of the rows, also
+            # where one COPY follows another because rows were set aside.
             last = f"SELECT DISTINCT ON ({keys}) * FROM {staging.sql} ORDER BY {keys}, ctid DESC"
             connection.execute(f"{insert} SELECT {chosen} FROM ({last}) AS last {self._on_conflict(staged)}".encode())
             self._refuse_missing(connection, receipt, f"SELECT {chosen} FROM {staging.sql}")

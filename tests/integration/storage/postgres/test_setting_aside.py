@@ -153,3 +153,17 @@ def test_what_cannot_be_had_is_told(client: PostgresClient) -> None:
         Pipeline("p", ArrowSource({"t": wrong_values()}), destination, verify="values").run()
     with pytest.raises(ConfigurationError, match="unfit='drop' is none of them"):
         PostgresDestination(client, unfit="drop")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("unfit", ["null", "quarantine"])
+def test_the_last_row_of_a_key_still_wins(client: PostgresClient, unfit: Any) -> None:
+    """However many pieces a split is copied in, and however long its rows are, a merge takes them in their order."""
+    client.run("CREATE TABLE t (id int PRIMARY KEY, n int, text text)")
+    rows = [{"id": n % 40, "n": n, "text": "\0" if n % 97 == 0 else "x" * (n * 7919 % 6000)} for n in range(4000)]
+    schema = pa.schema([("id", pa.int32()), ("n", pa.int32()), ("text", pa.string())])
+    table = pa.Table.from_pylist(rows, schema)
+    source = ArrowSource({"t": table}, primary_key=["id"])
+    report = Pipeline("p", source, PostgresDestination(client, unfit=unfit), mode="merge").run()
+    assert report.rejected == 42
+    taken = [row for row in rows if unfit == "null" or row["text"] != "\0"]
+    assert dict(client.fetch("SELECT id, n FROM t")) == {row["id"]: row["n"] for row in taken}
