@@ -6,8 +6,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from de_classes.contracts import Mode
-from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
+from de_classes.errors import ConfigurationError, CountMismatch, PostgresError, SchemaMismatch
 from de_classes.utils.faults import reach
 
 from ._waiting import not_for_long
@@ -19,8 +21,6 @@ from .referring import refuse_to_take_along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import psycopg
 
     from de_classes.contracts import Receipt
 
@@ -150,7 +150,11 @@ class Move:
             # COPY adds to the end of a table that its own transaction made, so ctids are in the order of the rows, also
             # where one COPY follows another because rows were set aside.
             last = f"SELECT DISTINCT ON ({keys}) * FROM {staging.sql} ORDER BY {keys}, ctid DESC"
-            connection.execute(f"{insert} SELECT {chosen} FROM ({last}) AS last {self._on_conflict(staged)}".encode())
+            merge = f"{insert} SELECT {chosen} FROM ({last}) AS last {self._on_conflict(staged)}"
+            try:
+                connection.execute(merge.encode())
+            except psycopg.errors.UniqueViolation as error:
+                raise _taken(self.target, error) from error
             self._refuse_missing(connection, receipt, f"SELECT {chosen} FROM {staging.sql}")
         else:
             moved = connection.execute(f"{insert} SELECT {chosen} FROM {staging.sql}".encode()).rowcount
@@ -213,3 +217,13 @@ class Move:
             )
         refuse_obstacles(connection, str(self.target), staging, staged, rounded)
         return ", ".join(chosen)
+
+
+def _taken(target: TableName, error: psycopg.errors.UniqueViolation) -> PostgresError:
+    told, name = error.diag.message_detail or error.diag.message_primary, error.diag.constraint_name
+    return PostgresError(
+        f"table {target}",
+        f"a row has a value that another one has, or gives up in this load, and {name} lets only one have: {told}",
+        "Where rows only swap such values, make it a constraint that is DEFERRABLE: it is checked once all are written.",
+        sqlstate=error.sqlstate,
+    )

@@ -121,3 +121,17 @@ def test_foreign_keys_to_and_of_partitions_count(client: PostgresClient) -> None
     _replaced(destination, _orders((1, "a"), (2, "new")))
     assert client.fetch("TABLE orders ORDER BY 1") == [(1, "a"), (2, "new")]
     assert client.fetch("TABLE direct UNION ALL TABLE parted") == [(1,), (2,)]
+
+
+def test_rows_that_swap_unique_values_need_a_deferrable_constraint(client: PostgresClient) -> None:
+    """In place, one row has the other's value for a moment: the error says what helps, and that does."""
+    client.run("CREATE TABLE orders (id bigint PRIMARY KEY, status text CONSTRAINT one UNIQUE)")
+    client.run("INSERT INTO orders VALUES (1, 'a'), (2, 'b')")
+    client.run("CREATE TABLE lines (id bigint REFERENCES orders); INSERT INTO lines VALUES (1), (2)")
+    destination = PostgresDestination(client)
+    with pytest.raises(PostgresError, match=r"(?s)one lets only one have: Key \(status\)=.*DEFERRABLE") as told:
+        _replaced(destination, _orders((1, "b"), (2, "a")))
+    assert told.value.sqlstate == "23505"
+    client.run("ALTER TABLE orders DROP CONSTRAINT one, ADD CONSTRAINT one UNIQUE (status) DEFERRABLE")
+    _replaced(destination, _orders((1, "b"), (2, "a")))
+    assert client.fetch("SELECT id, status FROM orders ORDER BY id") == [(1, "b"), (2, "a")]
