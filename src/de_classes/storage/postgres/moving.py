@@ -224,6 +224,6 @@ def _taken(target: TableName, error: psycopg.errors.UniqueViolation) -> Postgres
     return PostgresError(
         f"table {target}",
         f"a row has a value that another one has, or gives up in this load, and {name} lets only one have: {told}",
-        "Where rows only swap such values, make it a constraint that is DEFERRABLE: it is checked once all are written.",
+        "Where rows only swap such values, make it a constraint that is DEFERRABLE: it is checked when all is written.",
         sqlstate=error.sqlstate,
     )
