@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -129,11 +130,6 @@ def everything() -> list[Case]:
 
 def chosen() -> list[Case]:
     """What a plain run of the tests takes: every point dies on one route or another, and some of the rest."""
-    of_point: dict[str, list[Case]] = {}
-    for case in kills():
-        of_point.setdefault(case.place, []).append(case)
-    found = [cases[7 * n % len(cases)] for n, cases in enumerate(of_point.values())]
-    broken = {case.place: case for case in cuts() if (case.state == 1) == (case.route in {"objects->pg", "pg->s3"})}
     some = [*overtaken()][::15] + [*full()][::10] + [*full_elsewhere()][2::3]
     # What was once wrong, and what else changes rows that are there.
     some += [
@@ -141,5 +137,27 @@ def chosen() -> list[Case]:
         Case("compaction", "kill", "dataset.commit.after_put"),
         Case("pg->pg, history", "kill", "postgres.commit.after_move", state=2),
         Case("pg->pg, deleted", "kill", "postgres.write.after_commit", 3, state=2),
+        Case("files->pg", "kill", "postgres.commit.after_position", state=2),
     ]
-    return list(dict.fromkeys([*found, *some, *broken.values()]))
+    return list(dict.fromkeys([*_a_kill_of_each_point(), *some, *_each_break()]))
+
+
+def _a_kill_of_each_point() -> Iterator[Case]:
+    """On the route that has had the fewest; in the first load where there is one, which takes half of the time."""
+    of_point: dict[str, list[Case]] = {}
+    for case in kills():
+        of_point.setdefault(case.place, []).append(case)
+    had = Counter[str]()
+    for cases in of_point.values():
+        case = min(cases, key=lambda case: (had[case.route], case.state, -case.nth))
+        had[case.route] += 1
+        yield case
+
+
+def _each_break() -> Iterator[Case]:
+    """Into a table that is there, and on the way to or from a bucket that is empty."""
+    of_place: dict[str, Case] = {}
+    for case in cuts():
+        if case.state == (1 if BREAKS[case.place].kind == "s3" else 2):
+            of_place.setdefault(case.place, case)
+    yield from of_place.values()
