@@ -65,7 +65,7 @@ def test_what_is_declared_is_made_once(client: PostgresClient, before: bool, mod
     _load(destination, (2, "y", 7), mode=Mode(mode))
     assert client.fetch(MADE) == made
     assert destination.preview(ORDERS, Mode(mode)) == []
-    with pytest.raises(PostgresError, match="unique|lets only one have"):
+    with pytest.raises(PostgresError, match=r"unique|lets only one have"):
         _load(destination, (8, "same", 7), (9, "same", 7), mode=Mode(mode))
 
 
