@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from de_classes.utils.decimals import decimals_of_texts
+
 __all__ = ["guessed"]
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
@@ -41,8 +43,14 @@ def _decimal(texts: Any) -> Any:
     """A decimal with the digits behind the point that were seen, and room before it."""
     behind = pc.utf8_length(pc.replace_substring_regex(texts, r"^[^.]*\.?", ""))
     scale = pc.max(behind).as_py()
-    kind = pa.decimal128(_DIGITS, scale) if scale < _DIGITS else pa.string()
-    return kind if _is_held(texts, kind) else pa.string()
+    if scale >= _DIGITS:
+        return pa.string()
+    kind = pa.decimal128(_DIGITS, scale)
+    try:
+        decimals_of_texts(texts, kind)
+    except ValueError:
+        return pa.string()
+    return kind
 
 
 def _all_are(texts: Any, spelling: str) -> bool:

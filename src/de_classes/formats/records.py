@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
@@ -38,6 +37,7 @@ import numpy as np
 import pyarrow as pa
 
 from de_classes.errors import ConfigurationError, SchemaMismatch
+from de_classes.utils.decimals import decimals_of_numbers, number_of_text
 
 from .json_columns.columns import schema_of
 from .json_columns.inference import Inference
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordConverter", "infer_schema", "infer_shape"]
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _JSON = msgspec.json.Encoder(decimal_format="number")
 _DECLARE = "Declare the columns: schema=..."
 
@@ -258,14 +257,14 @@ def _floats(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array
 
 def _decimals(values: list[Any], arrow: pa.DataType, kinds: set[type]) -> pa.Array[Any]:
     if kinds - {Decimal}:
-        # Integers, too: in one column with decimals Arrow would take its precision from the first value.
         values = [_decimal(value) for value in values]
-    return pa.array(values, arrow)
+    array: pa.Array[Any] = decimals_of_numbers(values, arrow)
+    return array
 
 
 def _decimal(value: Any) -> Decimal | None:
-    if type(value) is str and not _NUMBER.fullmatch(value):
-        raise ValueError("no number")
+    if type(value) is str:
+        return number_of_text(value)
     return None if value is None else Decimal(value)
 
 

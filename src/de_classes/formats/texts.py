@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from de_classes.errors import ConfigurationError
+from de_classes.utils.decimals import decimals_of_texts
 
 from .json_columns.unfit import Unfit
 
@@ -19,7 +20,6 @@ __all__ = ["check_types", "misfitting", "typed"]
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _SPELLINGS: Mapping[Callable[[Any], bool], str] = {
     pa.types.is_integer: r"^-?[0-9]+$",  # Arrow would read 0x10, too
-    pa.types.is_decimal: _NUMBER,
     pa.types.is_floating: rf"{_NUMBER}|^[+-]?(nan|NaN|inf|Infinity|infinity|Inf)$",
 }
 _TRUE = pa.array(["true", "True", "TRUE", "t", "1"])
@@ -103,6 +103,8 @@ def _converted(texts: Any, field: pa.Field[Any]) -> Any:
     kind: Any = field.type
     if pa.types.is_boolean(kind):
         return _booleans(texts)
+    if pa.types.is_decimal(kind):
+        return decimals_of_texts(texts, kind)
     for is_such, spelling in _SPELLINGS.items():
         if is_such(kind) and pc.all(pc.match_substring_regex(texts, spelling)).as_py() is False:
             raise ValueError(f"no {kind}")

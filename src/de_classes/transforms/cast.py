@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
+from de_classes.utils.decimals import decimals_of_texts
 from de_classes.utils.value_hash import hash_values
 
 from ._schema import check_names, require, with_columns
@@ -77,7 +78,7 @@ class Cast:
             ) from error
         try:
             cast: pa.Array[Any] = _cast(column, type_)
-        except (_UnfitError, pa.ArrowInvalid) as error:
+        except (_UnfitError, ValueError) as error:
             row = _first_unfit(column, type_)
             raise ValueNotHeld(
                 repr(self),
@@ -114,7 +115,7 @@ def _first_unfit(column: pa.Array[Any], type_: pa.DataType) -> int:
 def _fits(column: pa.Array[Any], type_: pa.DataType) -> bool:
     try:
         _cast(column, type_)
-    except (_UnfitError, pa.ArrowInvalid):
+    except (_UnfitError, ValueError):
         return False
     return True
 
@@ -130,7 +131,7 @@ def _shown(value: pa.Scalar[Any]) -> str:
 
 
 def _cast(array: Any, type_: Any) -> Any:
-    """Cast, or raise _UnfitError, _NoCastError, or what Arrow raises."""
+    """Cast, or raise _UnfitError, _NoCastError, ValueError, or what Arrow raises."""
     if array.type == type_:
         return array
     if pt.is_dictionary(array.type):
@@ -162,7 +163,9 @@ def _convert(array: Any, type_: pa.DataType) -> Any:
     if pt.is_decimal(type_) and pt.is_integer(array.type):
         return array.cast(pa.decimal256(76, max(type_.scale, 0))).cast(type_)  # Arrow asks for room for any integer
     if (pt.is_decimal(type_) and pt.is_floating(array.type)) or (pt.is_floating(type_) and pt.is_decimal(array.type)):
-        return array.cast(pa.string()).cast(type_)  # by the shortest text, which names one float only
+        array = array.cast(pa.string())  # the shortest text, which names one float only
+    if pt.is_decimal(type_) and _is_text(array.type):
+        return decimals_of_texts(array, type_)
     cast = array.cast(type_)
     if pt.is_floating(type_) and _is_text(array.type):
         _check_finite(array, cast)

@@ -27,6 +27,9 @@ SCALARS = [
     pa.null(),
     pa.decimal128(10, 2),
     pa.decimal128(38, 0),
+    pa.decimal128(38, 10),
+    pa.decimal128(38, 19),
+    pa.decimal128(38, 38),
     pa.timestamp("us", "UTC"),
     pa.timestamp("ms"),
     pa.date32(),
@@ -51,9 +54,12 @@ NUMBERS = [
     ),
     *("9007199254740993.0", "9223372036854775807", "9223372036854775808", "18446744073709551615", "1e400", "-1e400"),
     *("1e-400", "0.1234567890123456789", "0.03639203761148579", "123456789012345678901234567890", "4.9e-324", "1e22"),
+    *("1e-41", "1e-77", "0e-77", "906.5", "1e30", "-5.5e39", "123456789012345678901234567890123456789012345678"),
+    *("1" * 39, "1" * 38, "1" * 29, "1" * 28, "1" * 20, "9" * 19, "1" * 15 + ".5", "0." + "0" * 24 + "5", "12e-09"),
     *("5e-324", "99999999.99", "100000000.00", "0.30000000000000004", "17976931348623157e292"),
 ]
 TEXTS = [
+    *("1" * 45, "906", "1e-41", "9" * 38, "0." + "0" * 45 + "5", "0.1" + "0" * 60),
     *("", "x", "1", "1.50", "-3.4", " 1", "1_0", "NaN", "2026-01-02", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05"),
     *("2026-01-02T03:04:05.1234567Z", "2026-01-02T05:04:05.5+02:00", "2026-02-30", "😀", "\u0000", "\ud800", "\\n"),
 ]
@@ -116,6 +122,28 @@ def test_what_it_gives_is_what_the_converter_gives(data: st.DataObject, ignore: 
     assert not as_written or all(_is_as_written(record, kind) for record in records)
 
 
+_DIGITS = st.integers(0, 45).flatmap(lambda n: st.text("0123456789", min_size=n, max_size=n) | st.just("9" * n))
+_EXPONENTS = st.builds("{}{}{}".format, st.sampled_from(["e", "E"]), st.sampled_from(["", "+", "-", "-0"]), _DIGITS)
+
+
+@given(
+    number=st.builds(
+        "{}{}{}{}".format,
+        st.sampled_from(["", "-"]),
+        _DIGITS.map(lambda digits: digits.lstrip("0") or "0"),
+        st.just("") | _DIGITS.filter(bool).map(".{}".format),
+        st.just("") | _EXPONENTS.filter(lambda text: text[-1].isdigit() and len(text) < 6),
+    ),
+    scale=st.integers(0, 38),
+    as_text=st.booleans(),
+)
+def test_a_decimal_is_the_very_number(number: str, scale: int, as_text: bool) -> None:
+    """However many digits a number has, before or behind the point: if it is read, it is that number."""
+    told = json.dumps(number) if as_text else number
+    batch = _read(pa.schema([("x", pa.decimal128(38, scale))]), f'{{"x": {told}}}')
+    assert batch is None or batch.to_pylist() == [{"x": Decimal(number)}]
+
+
 def _is_as_written(value: Any, kind: Any) -> bool:
     """Whether floats give back what is written, and decimals of 38 digits are written as whole numbers."""
     if pa.types.is_struct(kind) and value is not None:
@@ -139,6 +167,10 @@ def _read(schema: pa.Schema, *records: str, as_written: bool = False) -> pa.Reco
         (pa.float64(), "0.1", 0.1),
         (pa.decimal128(10, 2), "1.5", Decimal("1.50")),
         (pa.decimal128(10, 2), '"1.5"', Decimal("1.50")),
+        (pa.decimal128(38, 0), "9" * 38, Decimal("9" * 38)),
+        (pa.decimal128(38, 10), f"{'9' * 14}.{'9' * 10}", Decimal(f"{'9' * 14}.{'9' * 10}")),
+        (pa.decimal128(38, 19), "9" * 19, Decimal("9" * 19)),
+        (pa.decimal128(10, 2), "125e-2", Decimal("1.25")),
         (pa.list_(pa.struct([("a", pa.string())])), '[{"a": "x"}, {}]', [{"a": "x"}, {"a": None}]),
     ],
     ids=str,
@@ -159,6 +191,9 @@ def test_usual_values_are_read(kind: Any, value: str, held: Any) -> None:
         (pa.int64(), "9223372036854775808"),
         (pa.uuid(), '"00000000-0000-0000-0000-000000000007"'),
         (pa.decimal128(10, 2), "1.005"),
+        (pa.decimal128(10, 2), '"1\\u0065-41"'),
+        (pa.decimal128(38, 20), "1"),
+        (pa.decimal128(5, -2), "100"),
         (pa.string(), "1"),
         (pa.string(), '"\\ud800"'),
     ],

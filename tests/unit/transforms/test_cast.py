@@ -173,6 +173,28 @@ class TestProperties:
                 continue
             assert cast(made.to_pylist(), dec(38, 20), FLOAT).to_pylist() == [value]
 
+    @pytest.mark.parametrize(
+        ("text", "type_"),
+        [("1" * 40, dec(38, 0)), ("906", dec(38, 38)), ("1e-41", dec(10, 2)), ("0." + "0" * 80 + "1", dec(38, 0))],
+    )
+    def test_no_text_becomes_another_number(self, text: str, type_: pa.DataType) -> None:
+        """Numbers with more digits than decimals have are refused, whichever way round they are too many."""
+        with pytest.raises(ValueNotHeld, match="row 1 of the batch, does not fit"):
+            cast(["0", text], TEXT, type_)
+
+    @pytest.mark.parametrize("value", [1e-300, 5e-324, 1e300, float("nan"), float("-inf")])
+    def test_no_float_becomes_another_number(self, value: float) -> None:
+        """Floats far from any decimal are refused, as are those that are no numbers."""
+        with pytest.raises(ValueNotHeld, match="row 1 of the batch, does not fit"):
+            cast([0.0, value], FLOAT, dec(38, 10))
+
+    def test_texts_of_any_kind_become_decimals(self) -> None:
+        """Bytes and views are texts, too, and exponents do no harm."""
+        for kind in (pa.large_string(), pa.string_view(), pa.binary()):
+            texts = pa.array(["1.5", "25e-1", None]).cast(kind)
+            made = Cast({"c": dec(4, 2)})(pa.record_batch({"c": texts}))["c"]
+            assert made.to_pylist() == [Decimal("1.50"), Decimal("2.50"), None]
+
 
 class TestColumns:
     BATCH = pa.RecordBatch.from_pylist(

@@ -9,7 +9,7 @@ decides. A property test holds the two against each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -18,11 +18,11 @@ import pyarrow.json
 
 from de_classes.utils.schemas import is_within_floats
 
-from .digits import floats_hold
+from .digits import MOST_SCALE, decimals_are_safe, floats_hold
 from .inference import WITHIN_FLOATS, are_moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from .pages import Records
 
@@ -31,7 +31,6 @@ __all__ = ["ArrowJson"]
 pc: Any = pyarrow.compute
 """The kernels; the stubs want to know types that are known only when a page comes."""
 
-_NUMBER = r"^-?[0-9]{1,60}([.][0-9]{1,60})?$"
 _EXACT_BELOW = 2.0**53
 """Whole numbers up to this are floats, each of them."""
 _INFERRED_DECIMAL = pa.decimal128(38, 0)
@@ -64,10 +63,8 @@ class ArrowJson:
                 self._whole = _reader_of_whole(pa.struct(list(schema)))
             except ValueError:  # names with quotes and backslashes cannot be looked for
                 self._readable = False
-        # APIs give decimals as numbers or as texts; which of the two, the last page tells.
-        self._options = [_options(schema, ignore_extra=ignore_extra, texts=_MOMENTS)]
-        if _has(schema, pa.types.is_decimal):
-            self._options.append(_options(schema, ignore_extra=ignore_extra, texts=(*_MOMENTS, pa.types.is_decimal)))
+        self._parsing = _parsing(schema, ignore_extra=ignore_extra)
+        self._scale = max(_scales(pa.struct(list(schema))), default=None)
 
     def read(self, records: Records) -> pa.RecordBatch | None:
         """The page as a batch; None where it is not certain that this is what it says."""
@@ -78,21 +75,19 @@ class ArrowJson:
         text = records.lines()
         if len(text) >= _MOST_BYTES or (self._as_written and not floats_hold(text)):
             return None
-        for options in self._options:
-            try:
-                batch = self._read(text, len(records), options)
-            except (pa.ArrowException, UnicodeDecodeError, _UncertainError):
-                continue
-            self._options.sort(key=lambda other: other is not options)
-            return batch
-        return None
+        if self._scale is not None and not decimals_are_safe(text, self._scale):
+            return None
+        try:
+            return self._read(text, len(records))
+        except (pa.ArrowException, UnicodeDecodeError, _UncertainError):
+            return None
 
-    def _read(self, text: bytes, rows: int, parsing: Any) -> pa.RecordBatch:
+    def _read(self, text: bytes, rows: int) -> pa.RecordBatch:
         text.decode()  # Arrow's parser does not look whether it is UTF-8
         # One block for the page: what is cut would have to be looked for line by line.
         options: Any = pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         source: Any = pa.BufferReader(text)
-        table = pyarrow.json.read_json(source, read_options=options, parse_options=parsing)
+        table = pyarrow.json.read_json(source, read_options=options, parse_options=self._parsing)
         if table.num_rows != rows or table.schema.names != self._schema.names:
             raise _UncertainError
         columns = [
@@ -116,9 +111,7 @@ class ArrowJson:
         elif pa.types.is_int64(kind) and is_within_floats(field):
             _check_range(array)
         elif array.type != kind:
-            if pa.types.is_decimal(kind):
-                _check_numbers(array)
-            elif self._infers and kind == _INFERRED_TIMESTAMP and not are_moments(array):
+            if self._infers and kind == _INFERRED_TIMESTAMP and not are_moments(array):
                 raise _UncertainError
             array = array.cast(kind)
         if not field.nullable and _has_gaps(array, parent):
@@ -145,7 +138,7 @@ def _is_read(kind: Any) -> bool:
         or pa.types.is_null(kind)
         or pa.types.is_timestamp(kind)
         or pa.types.is_date32(kind)
-        or pa.types.is_decimal128(kind)
+        or (pa.types.is_decimal128(kind) and 0 <= kind.scale <= MOST_SCALE)
     )
 
 
@@ -167,33 +160,38 @@ def _taking_whole(kind: Any) -> Any:
     return int | None if kind == _INFERRED_DECIMAL else Any
 
 
-_Test: TypeAlias = "Callable[[Any], bool]"
-_MOMENTS: tuple[_Test, ...] = (pa.types.is_timestamp, pa.types.is_date32)
-"""Types that JSON has as texts: they are parsed as such, and cast as the converter casts them."""
-
-
-def _options(schema: pa.Schema, *, ignore_extra: bool, texts: Sequence[_Test]) -> Any:
+def _parsing(schema: pa.Schema, *, ignore_extra: bool) -> Any:
     options: Any = pyarrow.json.ParseOptions
     return options(
-        explicit_schema=pa.schema([pa.field(field.name, _parsed_as(field.type, texts)) for field in schema]),
+        explicit_schema=pa.schema([pa.field(field.name, _parsed_as(field.type)) for field in schema]),
         unexpected_field_behavior="ignore" if ignore_extra else "error",
         newlines_in_values=True,
     )
 
 
-def _parsed_as(kind: Any, texts: Sequence[_Test]) -> Any:
+def _parsed_as(kind: Any) -> Any:
+    """The type itself; JSON has moments as texts, and they are cast as the converter casts them."""
     if pa.types.is_struct(kind):
-        return pa.struct([pa.field(field.name, _parsed_as(field.type, texts)) for field in kind])
+        return pa.struct([pa.field(field.name, _parsed_as(field.type)) for field in kind])
     if pa.types.is_list(kind):
-        return pa.list_(pa.field(kind.value_field.name, _parsed_as(kind.value_type, texts)))
-    return pa.string() if any(is_such(kind) for is_such in texts) else kind
+        return pa.list_(pa.field(kind.value_field.name, _parsed_as(kind.value_type)))
+    return pa.string() if pa.types.is_timestamp(kind) or pa.types.is_date32(kind) else kind
 
 
-def _has(kind: Any, is_such: _Test) -> bool:
+def _has(kind: Any, is_such: Callable[[Any], bool]) -> bool:
     """Whether a type, or a schema, holds such a type."""
     if isinstance(kind, pa.Schema) or pa.types.is_struct(kind):
         return any(_has(field.type, is_such) for field in kind)
     return _has(kind.value_type, is_such) if pa.types.is_list(kind) else is_such(kind)
+
+
+def _scales(kind: Any) -> list[int]:
+    """Of all decimals in a type."""
+    if pa.types.is_struct(kind):
+        return [scale for field in kind for scale in _scales(field.type)]
+    if pa.types.is_list(kind):
+        return _scales(kind.value_type)
+    return [kind.scale] if pa.types.is_decimal(kind) else []
 
 
 def _check_floats(array: Any) -> None:
@@ -207,12 +205,6 @@ def _check_range(array: Any) -> None:
     """A column that could still become floats must only have whole numbers that floats hold."""
     bounds = pc.min_max(array).as_py()
     if bounds["max"] is not None and max(bounds["max"], -bounds["min"]) > WITHIN_FLOATS:
-        raise _UncertainError
-
-
-def _check_numbers(texts: Any) -> None:
-    """Texts that are no numbers in JSON's spelling are for the converter to judge."""
-    if pc.all(pc.match_substring_regex(texts, _NUMBER)).as_py() is False:
         raise _UncertainError
 
 

@@ -1,7 +1,10 @@
-"""Whether floats can hold the numbers of a JSON text as they are written, told without an object for each of them.
+"""Whether floats and decimals can hold the numbers of a JSON text, told without an object for each of them.
 
 A float of 64 bits holds any number of 15 significant digits, and gives it back. Most texts have no longer ones, which
 one search tells. Where there are some, they are cut out, and each must be what the float nearest to it is written as.
+
+Decimals of 128 bits have 38 digits, and Arrow's parser does not always see when it needs more on the way (the module
+`utils.decimals` tells what happens then). One search tells whether a text has numbers that could need so many.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-__all__ = ["floats_hold"]
+__all__ = ["MOST_SCALE", "decimals_are_safe", "floats_hold"]
 
 pc: Any = pyarrow.compute
 
@@ -27,6 +30,15 @@ _MATCHED = 17
 """How many bytes that is."""
 _LONGEST = 40
 _FRACTION = r"^-?(0|[1-9][0-9]*)([.][0-9]+([eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)$"
+MOST_SCALE = 19
+"""Digits behind the point up to which decimals leave room for all whole numbers of 64 bits."""
+_MANY_BEFORE = r"[0-9]{15}[.]"
+_MANY_BEHIND = r"[.][0-9]{25}"
+"""With at most 14 digits before the point and 24 behind it a number has 38."""
+_SHIFTED = r"[:,\[\s]\"?[-+]?[0-9.]+[eE](\+?[0-9]|-0*[1-9][0-9])[0-9]*[\s,}\]\"]"
+"""A number, or a text of one, with an exponent that adds digits: any, save the negative ones of one digit."""
+_ESCAPED = r"\\u00(3[0-9]|[46]5|2[bBdDeE])"
+"""What numbers are written with, hidden."""
 _IN_NUMBERS = np.zeros(256, np.bool_)
 _IN_NUMBERS[list(b"0123456789.eE+-")] = True
 
@@ -44,6 +56,16 @@ def floats_hold(text: bytes) -> bool:
         return False
     numbers = _long_numbers(text, texts)
     return numbers is not None and all(map(_is_held, _written_otherwise(numbers)))
+
+
+def decimals_are_safe(text: bytes, scale: int) -> bool:
+    """Whether Arrow's parser makes of each number, or text of one, the very decimal, or an error.
+
+    That is for decimals of 128 bits and scales from 0 to `scale`, which is at most `MOST_SCALE`. False is also the
+    answer to some texts that have no such numbers.
+    """
+    many = f"[0-9]{{{39 - scale}}}"
+    return not _has(pa.array([text], pa.binary()), f"{many}|{_MANY_BEFORE}|{_MANY_BEHIND}|{_SHIFTED}|{_ESCAPED}")
 
 
 def _has(texts: Any, pattern: str) -> bool:

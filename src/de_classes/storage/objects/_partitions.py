@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 
 from de_classes.errors import ConfigurationError, ValueNotHeld
 
+from ._plain import of_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -121,8 +123,8 @@ def _texts(values: Any, column: str) -> Any:
 
 def _values(texts: Any, kind: Any) -> Any:
     try:
-        return texts.cast(kind)
-    except pa.ArrowInvalid:
+        return of_text(texts, kind)
+    except ValueError:
         return pa.nulls(len(texts), kind)
 
 
@@ -130,7 +132,7 @@ def _repeated(text: str | None, kind: Any, count: int) -> Any:
     if text is None:
         return pa.nulls(count, kind)
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    values: Any = pa.repeat(pa.scalar(text).cast(plain), count)
+    values: Any = pa.repeat(of_text(pa.array([text]), plain)[0], count)
     return values.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else values
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from de_classes.errors import UnknownType, ValueNotHeld
+from de_classes.utils.decimals import decimals_of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,7 @@ def to_plain(values: Array) -> Array:
 
 
 def from_plain(values: Array, kind: Kind) -> Array:
-    """The values of that type, of which these are the plain form. Raises pa.ArrowInvalid if they cannot be."""
+    """The values of that type, of which these are the plain form. Raises ValueError if they cannot be."""
     if _is.is_dictionary(kind):
         return from_plain(values, kind.value_type).dictionary_encode().cast(kind)
     if is_nested(kind):
@@ -115,7 +116,7 @@ def from_plain(values: Array, kind: Kind) -> Array:
 
 
 def of_text(texts: Array, kind: Kind) -> Array:
-    """Values of that type, which is not nested, from text. Raises pa.ArrowInvalid if they cannot be."""
+    """Values of that type, which is not nested, from text. Raises ValueError if they cannot be."""
     if _is.is_dictionary(kind):
         return of_text(texts, kind.value_type).dictionary_encode().cast(kind)
     if _is.is_binary(kind) or _is.is_large_binary(kind) or _is.is_fixed_size_binary(kind):
@@ -123,11 +124,15 @@ def of_text(texts: Array, kind: Kind) -> Array:
     if _is.is_time(kind):
         moments = pc.binary_join_element_wise(pa.scalar("1970-01-01"), texts, " ")
         return moments.cast(pa.timestamp(kind.unit)).cast(kind)
+    if _is.is_decimal(kind):
+        return decimals_of_texts(texts, kind)
+    return pa.nulls(len(texts), kind) if _is.is_null(kind) else texts.cast(_read_as(kind)).cast(kind)
+
+
+def _read_as(kind: Kind) -> Kind:
     if _is.is_duration(kind):
-        return texts.cast(pa.int64()).cast(kind)
-    if _is.is_timestamp(kind) and kind.tz is not None:
-        return texts.cast(pa.timestamp(kind.unit, "UTC")).cast(kind)
-    return pa.nulls(len(texts), kind) if _is.is_null(kind) else texts.cast(kind)
+        return pa.int64()
+    return pa.timestamp(kind.unit, "UTC") if _is.is_timestamp(kind) and kind.tz is not None else kind
 
 
 def check_plain(values: Array, column: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from de_classes.utils.checksum import TableChecksum
+from de_classes.utils.decimals import decimals_of_texts
 
 from .catalogue import table_in_catalogue
 from .read import AdbcReader
@@ -92,7 +93,7 @@ class StagedRows:
         summed = TableChecksum([field.name for field, _ in pairs])
         for batch in AdbcReader().read(self.client, selection):
             arrays = [
-                array.cast(field.type) if _is_free_number(column.type) else array
+                decimals_of_texts(array, field.type) if _is_free_number(column.type) else array
                 for array, (field, column) in zip(batch.records.columns, pairs, strict=True)
             ]
             summed.update(pa.RecordBatch.from_arrays(arrays, [field.name for field, _ in pairs]))
