@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from importlib import import_module
 from typing import NoReturn
 
-__all__ = ["open_door"]
+__all__ = ["before_the_door", "open_door"]
 
-_INTERRUPTED = 130
-"""What shells give for a command that Ctrl-C ended."""
+
+def before_the_door() -> None:
+    """Where a module of ours is run by `python -m`: Ctrl-C ends the process plainly until `open_door` takes it.
+
+    Until then Python is only importing, which it would tell in a traceback.
+    """
+    asked = sys.orig_argv[sys.orig_argv.index("-m") + 1 :][:1] if "-m" in sys.orig_argv else []
+    is_ours = any(name.startswith("de_classes.") for name in asked)
+    # Whoever ignores it, as shells let what runs in the background, goes on ignoring it.
+    if is_ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def open_door(name: str) -> NoReturn:
     """Run `main()` of a module, and exit with what it gives."""
-    try:
-        raise SystemExit(import_module(name).main())
-    except KeyboardInterrupt:  # what it needs was still being imported
-        raise SystemExit(_INTERRUPTED) from None
+    main = import_module(name).main
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    raise SystemExit(main())

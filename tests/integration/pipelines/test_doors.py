@@ -56,6 +56,28 @@ def test_from_a_file_to_a_table(tmp_path: Path, postgres_url: str, capsys: Captu
     assert arrow.main([str(tmp_path / "no.such"), postgres_url]) == 2
 
 
+@pytest.mark.parametrize("url", ["postgres//me:hush@host/shop", "postgre://me:hush@host/shop", "postgresql:/host/shop"])
+def test_a_misspelt_server_is_no_folder(
+    url: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A URL with a letter too few loads nothing into a folder of that name, and its password is not repeated."""
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"id": [1, 2]}), tmp_path / "orders.parquet")
+    assert arrow.main(["orders.parquet", url]) == 2
+    told = capsys.readouterr().err
+    assert "postgresql://user:password@host" in told
+    assert "hush" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.parquet"]
+
+
+def test_a_mode_is_chosen_by_its_name(capsys: Capture) -> None:
+    """A mode that there is not is answered with those that there are, as they are written."""
+    with pytest.raises(SystemExit):
+        arrow.main(["orders.parquet", "lake", "--mode", "upsert"])
+    told = capsys.readouterr().err.replace("'", "")  # Python 3.12 and later quote no choices
+    assert "(choose from append, replace, merge, history)" in told
+
+
 def test_files_of_others_into_a_table(tmp_path: Path, postgres_url: str, capsys: Capture) -> None:
     """Files that a pattern finds are merged by their key, once each; a pattern without a stream is a mistake."""
     (tmp_path / "orders-1.csv").write_text("id,total\n1,9.90\n2,\n")

@@ -47,6 +47,14 @@ class TestClient:
             {"page": "2"},
         )
 
+    @pytest.mark.parametrize(
+        ("url", "shown"), [("host:80/orders", "host:80/orders"), ("me:hush@host/orders?key=hush", "host/orders")]
+    )
+    def test_a_url_without_its_scheme_is_shown_as_it_was_given(self, url: str, shown: str, capsys: Capture) -> None:
+        """What was left out of a URL is told beside what was given of it, secrets apart."""
+        assert client.main([url]) == 2
+        assert f"url '{shown}': has no scheme or no host" in capsys.readouterr().err
+
     def test_a_failure_is_told_without_a_traceback(self, capsys: Capture) -> None:
         """What went wrong is one message and an exit code, and with --debug the error itself."""
         with ScriptedServer([Reply(404)] * 2) as server:

@@ -100,8 +100,16 @@ def client_of(asked: argparse.Namespace, *, transport: Transport | None = None) 
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL."""
+    """Scheme, host and port of a URL.
+
+    Raises:
+        ConfigurationError: it has no scheme or no host.
+
+    """
     parts = urlsplit(url)
+    if not (parts.scheme and parts.netloc):
+        shown = url.partition("?")[0].rpartition("@")[2]
+        raise ConfigurationError(f"url {shown!r}", "has no scheme or no host", "Write it out: https://host/path.")
     return f"{parts.scheme}://{parts.netloc}"
 
 

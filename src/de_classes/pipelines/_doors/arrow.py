@@ -53,7 +53,9 @@ def _load(asked: argparse.Namespace) -> None:
 def _read(name: str) -> tuple[pa.Table, str]:
     """The table, and what tells this file from another."""
     try:
-        data = Path(name).read_bytes()
+        with pa.OSFile(name, "r") as file:
+            # Arrow's own memory: its threads may let go of it while Python ends, where Python's would abort the process.
+            data = file.read_buffer()
         return pq.read_table(pa.BufferReader(data)), f"sha256:{hashlib.sha256(data).hexdigest()}"
     except (OSError, pa.ArrowException) as error:
         raise ConfigurationError(f"the file {name!r}", f"cannot be read: {error}", "Give a Parquet file.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, get_args
 
 from de_classes._doors.frame import say
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["add_mode", "add_running", "carry", "destination_of", "pairs_of"]
 
+_DEFAULT = "default %(default)s"
+
+_MEANS_POSTGRES = re.compile(r"postg\w*(:|//)|(host|hostaddr|port|dbname|user|service)=")
+"""What begins so means a server, in either form of libpq, be it misspelt: it never becomes a folder of that name."""
+
 
 def add_mode(parser: argparse.ArgumentParser, default: Mode) -> None:
     """How rows come in, and how they are proved."""
-    parser.add_argument("--mode", choices=tuple(Mode), default=default, help="default %(default)s")
-    parser.add_argument("--verify", choices=get_args(Verify), default="counts", help="default %(default)s")
+    parser.add_argument("--mode", choices=[mode.value for mode in Mode], default=default.value, help=_DEFAULT)
+    parser.add_argument("--verify", choices=get_args(Verify), default="counts", help=_DEFAULT)
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +61,13 @@ def carry(pipeline: Pipeline, asked: argparse.Namespace) -> None:
 
 
 def destination_of(url: str) -> Destination:
-    """Tables of PostgreSQL, or datasets of a store, as the URL says."""
-    if url.startswith(("postgresql://", "postgres://")):
+    """Tables of PostgreSQL, or datasets of a store, as the URL says.
+
+    Raises:
+        ConfigurationError: it is no URL of either.
+
+    """
+    if _MEANS_POSTGRES.match(url):
         return PostgresDestination(url)
     return DatasetDestination(open_store(url))
 

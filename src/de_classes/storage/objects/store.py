@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from datetime import timedelta
 from threading import Lock
@@ -36,6 +37,9 @@ __all__ = [
     "S3Store",
     "open_store",
 ]
+
+_ALMOST_URL = re.compile(r"[A-Za-z][\w+.-]*:/|(s3|file|memory|https?|postg\w*)(:|//)")
+"""What begins so is a misspelt URL rather than the name of a folder, which nobody would look for there."""
 
 
 class ObjectStore(ABC):
@@ -337,10 +341,12 @@ def open_store(url: str) -> ObjectStore:
     scheme, separator, _ = url.partition("://")
     if not separator:
         if not url:
-            raise ConfigurationError("store ''", "the URL is empty", "Give s3://bucket/prefix, memory:// or a folder.")
+            raise _no_store(url, "the URL is empty")
+        if _ALMOST_URL.match(url):
+            raise _no_store(url, "looks like a URL, and is none")
         return LocalStore(url)
     parts = urlsplit(url)
-    if "@" in parts.netloc:
+    if scheme == "s3" and "@" in parts.netloc:
         raise ConfigurationError(
             f"{scheme}:// URL", "credentials do not belong into it", "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         )
@@ -350,8 +356,13 @@ def open_store(url: str) -> ObjectStore:
         return LocalStore(unquote(parts.path))
     if scheme == "s3" and parts.netloc:
         return _s3_from_environment(parts.netloc, unquote(parts.path))
-    raise ConfigurationError(
-        f"store {url!r}", "no store has such a URL", "Give s3://bucket/prefix, file:///folder, /folder or memory://."
+    raise _no_store(url, "no store has such a URL")
+
+
+def _no_store(url: str, fact: str) -> ConfigurationError:
+    shown = url.rpartition("@")[2]  # who mistakes a database for a store has written its password, too
+    return ConfigurationError(
+        f"store {shown!r}", fact, "Give s3://bucket/prefix, file:///folder, /folder or memory://."
     )
 
 

@@ -80,6 +80,9 @@ def test_credentials_in_an_endpoint_are_refused_unseen() -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_store("s3://me:hush@lake/orders")
     assert "hush" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="no store has such a URL") as caught:
+        open_store("postgresql://me:hush@host/shop")
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,7 @@ def test_credentials_in_an_endpoint_are_refused_unseen() -> None:
         ("memory://", MemoryStore, "memory://"),
         ("/some/folder", LocalStore, "file:///some/folder"),
         ("/some/../folder/", LocalStore, "file:///folder"),
+        ("/some/s3:/lake", LocalStore, "file:///some/s3:/lake"),
         ("file:///some/fol%20der", LocalStore, "file:///some/fol der"),
         ("s3://lake", S3Store, "s3://lake"),
         ("s3://lake/a/b/", S3Store, "s3://lake/a/b"),
@@ -100,7 +104,11 @@ def test_urls_name_stores(url: str, kind: type[ObjectStore], shown: str) -> None
     assert store.url == shown
 
 
-@pytest.mark.parametrize("url", ["", "http://somewhere", "s3://", "s3:///key", "file://host/path", "memory://x"])
+OTHERS = ["", "http://somewhere", "s3://", "s3:///key", "file://host/path", "memory://x"]
+ALMOST = ["s3:/lake", "s3//lake", "s3:lake", "file:/lake", "postgres//me@host/shop", "gs:/lake"]
+
+
+@pytest.mark.parametrize("url", OTHERS + ALMOST)
 def test_other_urls_are_refused(url: str) -> None:
     """A URL that names no store is the user's mistake, told with the forms that there are."""
     with pytest.raises(ConfigurationError, match="s3://bucket/prefix"):
