@@ -37,14 +37,21 @@ def check_format(form: str | None) -> None:
     if form in _GRANULES:
         return
     try:
-        read = datetime.strptime(str(spelt(_PROBE, form)), str(form))  # noqa: DTZ007 -- made UTC in the next line
-        whole = (read if read.tzinfo else read.replace(tzinfo=UTC)) == floored(_PROBE, granule_of(form))
+        # Asked first, since Python reads a day without its year, and only warns.
+        tells_year = spelt(_PROBE, form) != spelt(_PROBE.replace(year=_PROBE.year + 1), form)
+        whole = tells_year and _read(form) == floored(_PROBE, granule_of(form))
     except ValueError:
         whole = False
     if not whole:
         raise ValueError(
             f"{form!r} is neither 'unix', 'unix_ms' nor 'iso_date', nor a pattern that tells the whole of a moment"
         )
+
+
+def _read(form: str | None) -> datetime:
+    """The probe, as the format gives it back."""
+    read = datetime.strptime(str(spelt(_PROBE, form)), str(form))  # noqa: DTZ007 -- made UTC in the next line
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def granule_of(form: str | None) -> timedelta:

@@ -54,7 +54,7 @@ def _read(name: str) -> tuple[pa.Table, str]:
     """The table, and what tells this file from another."""
     try:
         with pa.OSFile(name, "r") as file:
-            # Arrow's own memory: its threads may let go of it while Python ends, where Python's would abort the process.
+            # Arrow's own memory: its threads may let go of it while Python ends, where Python's would abort the end.
             data = file.read_buffer()
         return pq.read_table(pa.BufferReader(data)), f"sha256:{hashlib.sha256(data).hexdigest()}"
     except (OSError, pa.ArrowException) as error:
