@@ -6,6 +6,7 @@ Arrow's parser takes the records apart; what may be null, and what a text means 
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Csv"]
 
 _BOM = codecs.BOM_UTF8
+_LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
 _SAMPLED_ROWS = 10_000
 
 
@@ -169,13 +171,17 @@ class Csv:
 
 def _without_lines(pieces: Iterator[bytes], lines: int) -> Iterator[bytes]:
     """The text behind so many lines."""
+    rest = b""
     for piece in pieces:
-        rest = piece
-        while lines and rest:
-            _, end, rest = rest.partition(b"\n")
-            lines -= len(end)
-        if rest:
+        rest += piece
+        while lines and (end := _LINE_END.search(rest)):
+            rest = rest[end.end() :]
+            lines -= 1
+        if lines:
+            rest = rest[-1:]  # half of an end, perhaps
+        elif rest:
             yield rest
+            rest = b""
 
 
 def _as_utf8(pieces: Iterator[bytes], encoding: str, where: str, *, whole: bool = True) -> Iterator[bytes]:

@@ -282,6 +282,16 @@ class TestDialects:
         text = 'a,b\n"x\\"y,",1\\,5\n"\\\\",z\n'
         assert rows(text, Csv(escape="\\"), size=16) == [{"a": 'x"y,', "b": "1,5"}, {"a": "\\", "b": "z"}]
 
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("cut", [1, 3, 0])
+    def test_lines_are_left_out_whatever_they_end_with(self, end: str, cut: int) -> None:
+        """A title that ends as the records do takes none of them along."""
+        text = end.join(["a title", "", "1", "2", ""])
+        assert rows(text, Csv(skip_lines=2, header=False), pa.schema({"a": pa.int64()}), cut=cut) == [
+            {"a": 1},
+            {"a": 2},
+        ]
+
     def test_lines_at_the_front_may_be_skipped(self) -> None:
         """A title is left out, and lines are counted with it."""
         how = Csv(skip_lines=2)

@@ -73,6 +73,8 @@ class Parquet:
         lacking = [field.name for field in schema if field.name not in there.names and not field.nullable]
         problems = [f"it lacks {', '.join(lacking)}"] if lacking else []
         both = [field for field in there if field.name in schema.names]
+        if there.names and not both:
+            problems.append("it has none of the columns")
         problems += [
             f"{field.name} is {field.type} and not {schema.field(field.name).type}"
             for field in both

@@ -156,6 +156,11 @@ class TestFormats:
         with pytest.raises(SchemaMismatch, match=r"lacks must; id is int64 and not int32; it has z, not declared"):
             rows_of({"a": there}, Files("*", Parquet(), wanted))
 
+    def test_parquet_with_none_of_the_columns(self) -> None:
+        """Its rows are not left out in silence with their columns."""
+        with pytest.raises(SchemaMismatch, match="it has none of the columns"):
+            rows_of({"a": parquet(pa.table({"y": [1]}))}, Files("*", Parquet(extra_columns="ignore"), SCHEMA))
+
     @pytest.mark.parametrize("form", [Csv(), Ndjson(), Parquet()], ids=["csv", "ndjson", "parquet"])
     def test_what_is_no_such_file(self, form: Any) -> None:
         """Bytes of another kind are told with the file's place."""
