@@ -33,6 +33,8 @@ KILLS = {
     "api.page": (1, 5),
     # Orders, after a checkpoint.
     "dataset": (3,),
+    # Its byte stays for an hour, since it might be of a probe that is alive: `tests/faults` waits for that.
+    "dataset.probe": (),
     "local": (9,),
     # The second stream into the warehouse. (The first differs only in having no tables yet.)
     "postgres.begin": (2,),
@@ -45,7 +47,7 @@ KILLS = {
     "runner.before_commit": (3, 10),
     "runner.before_plan": (2, 8),
 }
-"""Which passings of a point are kills, by the beginning of its name. Each route by itself dies at every point and more
+"""Which passings of a point are kills, by the longest beginning of its name. Each route by itself dies at every point and more
 often in `tests/faults`; here it is the four pipelines of one command that must fit together again."""
 
 
@@ -74,13 +76,7 @@ def leftovers(tour: Tour, postgres_url: str) -> list[str]:
 def kills() -> list[tuple[str, int]]:
     """Points and passings."""
     points = [point for point in POINTS if point not in OF_OTHER_ROUTES]
-    return [
-        (point, nth)
-        for point in points
-        for start, all_nth in KILLS.items()
-        if point.startswith(start)
-        for nth in all_nth
-    ]
+    return [(point, nth) for point in points for nth in KILLS[max(filter(point.startswith, KILLS), key=len)]]
 
 
 def test_every_point_is_on_the_way(tour: Tour) -> None:
@@ -88,7 +84,7 @@ def test_every_point_is_on_the_way(tour: Tour) -> None:
     ended = run_to_end(tour.command(*SHOP))
     assert ended.code == 0, ended.output
     assert set(ended.reached) == set(POINTS) - OF_OTHER_ROUTES
-    assert {point for point, _ in kills()} == set(ended.reached)
+    assert {point for point, _ in kills()} == set(ended.reached) - {"dataset.probe.between"}
 
 
 def test_the_orders_take_several_pages_and_commits(tour: Tour) -> None:

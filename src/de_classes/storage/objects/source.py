@@ -52,7 +52,7 @@ class DatasetSource:
         store: ObjectStore,
         prefix: str = "",
         *,
-        split_bytes: int = 64 << 20,
+        split_bytes: int = 16 << 20,
         batch_bytes: int = BATCH_BYTES,
         as_of: int | datetime | None = None,
     ) -> None:

@@ -1,7 +1,8 @@
 """A staging table becomes the target, where there is none yet: its rows need not be written a second time.
 
-They are frozen already. A transaction whose snapshot is older than the commit, and which finds the table at all, sees
-them; rows of a table that was there before are never seen too early.
+They were committed as they were staged, and those of the piece that made the table are frozen already. A transaction
+whose snapshot is older than the commit, and which finds the table at all, sees them; rows of a table that was there
+before are never seen too early.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from de_classes.contracts import Mode
 from de_classes.errors import CountMismatch
 from de_classes.utils.faults import reach
 
+from ._waiting import STAGING_LOCK_SECONDS, not_for_long
 from .catalogue import table_in_catalogue
 from .identifiers import TableName, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from de_classes.contracts import Receipt
-
+    from .sharing import StagedTable
+    from .state import State
     from .types import Column
 
 __all__ = ["adopt", "adoptable"]
@@ -47,27 +49,28 @@ def adopt(  # noqa: PLR0913 -- what becomes what
     target: TableName,
     columns: Sequence[Column],
     primary_key: Sequence[str],
-    pieces: Sequence[Receipt],
-    state_schema: str,
+    tables: Sequence[StagedTable],
+    state: State,
     mode: Mode,
-) -> Receipt | None:
-    """Make one piece the target, which must be missing; None where none can be, and then nothing has happened.
+) -> StagedTable | None:
+    """Make one staging table the target, which must be missing; None where none can be, and then nothing has happened.
 
-    That is the largest one which has all of the columns, or, to merge, the first if no key is in it twice.
+    That is the largest one, if it has all of the columns; or, to merge, the first if no key is in it twice.
 
     Raises:
-        CountMismatch: the piece has not the rows of its receipt.
+        CountMismatch: it has not the rows of its receipts.
 
     """
     if not adoptable(connection, target.schema):
         return None
-    largest = sorted(pieces, key=lambda piece: -piece.rows)
-    for piece in pieces[:1] if mode is Mode.MERGE else largest[:1]:
-        staging = TableName(state_schema, str(piece.details["table"]))
-        if _is_like(connection, staging, columns) and _became(connection, staging, target, columns, primary_key):
-            _count(connection, target, piece)
+    largest = sorted(tables, key=lambda staged: -staged.rows)
+    for staged in tables[:1] if mode is Mode.MERGE else largest[:1]:
+        if _is_like(connection, staged.name, columns) and _became(
+            connection, staged, target, columns, primary_key, state
+        ):
+            _count(connection, target, staged)
             reach("postgres.commit.after_adopting")
-            return piece
+            return staged
     return None
 
 
@@ -80,37 +83,44 @@ def _is_like(connection: psycopg.Connection[Any], staging: TableName, columns: S
     return row is not None and bool(row[0])
 
 
-def _became(
+def _became(  # noqa: PLR0913 -- what becomes what
     connection: psycopg.Connection[Any],
-    staging: TableName,
+    staged: StagedTable,
     target: TableName,
     columns: Sequence[Column],
     primary_key: Sequence[str],
+    state: State,
 ) -> bool:
-    """Move the table, and give it what a new one would have; False where rows are in the way of that."""
+    """Move the table, and give it what a new one would have; False where rows are in the way of that, or writers."""
     parts = [f"ALTER COLUMN {quoted(column.name)} SET NOT NULL" for column in columns if not column.nullable]
     if primary_key:
         parts.append(f"ADD PRIMARY KEY ({', '.join(map(quoted, primary_key))})")
     try:
-        with connection.transaction():
-            moved = TableName(target.schema, staging.table)
-            connection.execute(f"ALTER TABLE {staging.sql} SET SCHEMA {quoted(target.schema)}".encode())
+        with connection.transaction() as savepoint:
+            with not_for_long(connection, STAGING_LOCK_SECONDS):
+                connection.execute(f"LOCK TABLE {staged.name.sql} IN ACCESS EXCLUSIVE MODE".encode())
+            if state.shares(connection, [staged.name.table]) != {staged.name.table: len(staged.pieces)}:
+                raise psycopg.Rollback(savepoint)
+            moved = TableName(target.schema, staged.name.table)
+            connection.execute(f"ALTER TABLE {staged.name.sql} SET SCHEMA {quoted(target.schema)}".encode())
             connection.execute(f"ALTER TABLE {moved.sql} RENAME TO {quoted(target.table)}".encode())
             if parts:
                 connection.execute(f"ALTER TABLE {target.sql} {', '.join(parts)}".encode())
-    except psycopg.IntegrityError:
-        # A merge takes the last row of each key; whatever else is wrong, moving the rows says which it is.
-        return False
-    return True
+            return True
+    except (psycopg.IntegrityError, psycopg.errors.LockNotAvailable):
+        # A merge takes the last row of each key; whatever else is wrong, moving the rows says which it is. Who holds
+        # the table is a worker that was given up, or the run that this one goes on for.
+        pass
+    return False
 
 
-def _count(connection: psycopg.Connection[Any], target: TableName, piece: Receipt) -> None:
+def _count(connection: psycopg.Connection[Any], target: TableName, staged: StagedTable) -> None:
     (rows,) = connection.execute(f"SELECT count(*) FROM {target.sql}".encode()).fetchone() or (0,)
-    if rows != piece.rows:
+    if rows != staged.rows:
         raise CountMismatch(
             f"table {target}",
-            f"split {piece.split_id!r} promised {piece.rows} rows and {rows} would become visible",
+            f"{staged.told} promised {staged.rows} rows and {rows} would become visible",
             "Run it again.",
-            promised=piece.rows,
+            promised=staged.rows,
             found=rows,
         )

@@ -18,11 +18,10 @@ from .making import made_ddl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from de_classes.contracts import Receipt
-
     from .catalogue import Table
     from .growing import Change
     from .identifiers import TableName
+    from .sharing import StagedTable
     from .types import Column
 
 __all__ = ["create", "grow", "growing_ddl", "lock", "needed", "refuse_obstacles"]
@@ -43,21 +42,21 @@ def create(
     name: TableName,
     pieces: Sequence[Sequence[Column]],
     primary_key: Sequence[str],
-    adopted: Callable[[Sequence[Column]], Receipt | None],
-) -> Receipt | None:
+    adopted: Callable[[Sequence[Column]], StagedTable | None],
+) -> StagedTable | None:
     """Create a table for all pieces, with its schema and the enums it needs, unless another load was first.
 
-    `adopted` may make the table of a piece with all of the columns, which is then given back.
+    `adopted` may make a staging table with all of the columns the table, and gives it back then.
     """
     only_one(connection, name)
     if table_in_catalogue(connection, name) is not None:
         return None
     columns = together(str(name), pieces)
-    piece = adopted(columns)
-    if piece is None:
+    staged = adopted(columns)
+    if staged is None:
         for statement in table_ddl(connection, name, columns, primary_key):
             connection.execute(statement.encode())
-    return piece
+    return staged
 
 
 def lock(

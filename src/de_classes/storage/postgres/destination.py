@@ -24,7 +24,7 @@ from .loaded_items import LoadedItems
 from .placing import place
 from .sieving import Sieve
 from .state import State
-from .takeover import complete
+from .takeover import TakeOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ _SHORT = 60
 class PostgresDestination:
     """Loads streams into tables of one schema, called after the streams; creates those that are missing.
 
-    Splits are copied into tables of their own in `state_schema`; the commit moves them into the target, together with
+    Splits are copied into staging tables in `state_schema`; the commit moves them into the target, together with
     the position, in one transaction. `state_schema` is created on first use and may serve many pipelines.
 
     To replace, the old rows are deleted, so that nobody ever sees the table without rows; with `truncate` they go
@@ -229,7 +229,8 @@ class PostgresDestination:
             # Loads of earlier epochs are overtaken: whatever they left, they can never commit it.
             state.forget_up_to(connection, epoch - 1)
             target = table_in_catalogue(connection, self.table(stream.name))
-            staged = complete(connection, state, epoch, target, evolves=self.schema_changes == "evolve")
+            taking = TakeOver(target, mode, self.schema_changes == "evolve")
+            staged = taking.complete(connection, state, epoch)
             reach("postgres.begin.before")
         reach("postgres.begin.after")
         yield PostgresLoad(self, stream, mode, state, epoch, staged)

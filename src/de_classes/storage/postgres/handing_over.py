@@ -15,7 +15,6 @@ from .catalogue import column_list, table_in_catalogue
 from .identifiers import TableName
 from .placing import place
 from .splitting import PostgresSplit
-from .staging import create_staging
 
 if TYPE_CHECKING:
     import psycopg
@@ -62,8 +61,9 @@ class HandingOver:
             return None
         reach("postgres.write.before_copy")
         staging, label = self.staging, f"staged_{uuid.uuid4().hex}"
-        name = TableName(staging.state.schema, label)
-        create_staging(connection, name, placing, staging.target, table_in_catalogue(connection, staging.target))
+        there = table_in_catalogue(connection, staging.target)
+        details = staging.room(connection, label, split.selection.schema, placing, there)
+        name = TableName(staging.state.schema, details["table"])
         reach("postgres.write.after_create")
         statement = f"COPY {name.sql} ({column_list(placing.columns)}) FROM STDIN WITH (FORMAT binary)"
         size = 0
@@ -82,7 +82,7 @@ class HandingOver:
         if given != taken:
             fact = f"one server gave {given} rows of split {split.id!r}, and the other took {taken}"
             raise CountMismatch(f"table {staging.target}", fact, "Run it again.", promised=given, found=taken)
-        receipt = Receipt(split_id, taken, size, split.selection.schema, details={"table": label})
+        receipt = Receipt(split_id, taken, size, split.selection.schema, details=details)
         reach("postgres.write.after_copy")
         staging.enter(connection, label, receipt)
         return receipt

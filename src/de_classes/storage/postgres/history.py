@@ -14,17 +14,17 @@ from de_classes.errors import ConfigurationError, CountMismatch, SchemaMismatch
 from de_classes.utils.faults import reach
 
 from .catalogue import table_in_catalogue
-from .identifiers import TableName, quoted, shortened
+from .identifiers import quoted, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import psycopg
 
-    from de_classes.contracts import Receipt
-
     from .catalogue import Table
+    from .identifiers import TableName
     from .moving import Move
+    from .sharing import StagedTable
 
 __all__ = ["MOMENT", "VALID_FROM", "VALID_TO", "History", "check_history", "make_history", "refuse_taken"]
 
@@ -92,16 +92,16 @@ class History:
     def _same(self) -> str:
         return " AND ".join(f"row_.{key} = coming_.{key}" for key in self._keys)
 
-    def run(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> None:
-        """Add the pieces' rows as the current versions of their keys; of several with one key the last counts.
+    def run(self, connection: psycopg.Connection[Any], tables: Sequence[StagedTable], table: Table) -> None:
+        """Add what is staged as the current versions of their keys; of several with one key the last counts.
 
         Raises:
             CountMismatch: a piece is not as its receipt says, or a version is not there afterwards.
 
         """
-        if not pieces:
+        if not tables:
             return
-        columns = self._gather(connection, pieces, table)
+        columns = self._gather(connection, tables, table)
         target, keys = self.move.target.sql, ", ".join(f"row_.{key}" for key in self._keys)
         old, new = (", ".join(f"{row}.{quoted(name)}" for name in columns) for row in ("row_", "coming_"))
         closed = (
@@ -125,20 +125,20 @@ class History:
         self._check(connection)
         connection.execute("DROP TABLE pg_temp.coming, pg_temp.closed")
 
-    def _gather(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> list[str]:
+    def _gather(self, connection: psycopg.Connection[Any], tables: Sequence[StagedTable], table: Table) -> list[str]:
         """Make one table of the last row of each key; gives its columns, NULL where a piece has not all of them."""
-        staged = [self._staged(connection, piece) for piece in pieces]
-        columns = [c.name for c in table.columns if any(c.name in {s.name for s in one.columns} for _, one in staged)]
+        found = [self._found(connection, staged) for staged in tables]
+        columns = [c.name for c in table.columns if any(c.name in {s.name for s in one.columns} for one in found)]
         origins = []
-        for n, (piece, (name, one)) in enumerate(zip(pieces, staged, strict=True)):
+        for n, (staged, one) in enumerate(zip(tables, found, strict=True)):
             there = {column.name for column in one.columns}
-            chosen = self.move.chosen(connection, name, one, table, piece)
+            chosen = self.move.chosen(connection, staged, one, table)
             nulls = "".join(
                 f", NULL::{column.type.ddl(self.move.target.schema)} AS {quoted(column.name)}"
                 for column in table.columns
                 if column.name in columns and column.name not in there
             )
-            origins.append(f"SELECT {chosen}{nulls}, {n} AS {_PIECE}, ctid AS {_PLACE} FROM {name.sql}")
+            origins.append(f"SELECT {chosen}{nulls}, {n} AS {_PIECE}, ctid AS {_PLACE} FROM {staged.source}")
         listed, keys = ", ".join(map(quoted, columns)), ", ".join(self._keys)
         united = (f"SELECT {listed}, {_PIECE}, {_PLACE} FROM ({one}) AS piece_{n}" for n, one in enumerate(origins))
         union = " UNION ALL ".join(united)
@@ -148,17 +148,16 @@ class History:
         )
         return columns
 
-    def _staged(self, connection: psycopg.Connection[Any], piece: Receipt) -> tuple[TableName, Table]:
-        name = TableName(self.move.state_schema, str(piece.details["table"]))
-        staged = table_in_catalogue(connection, name)
-        count = None if staged is None else connection.execute(f"SELECT count(*) FROM {name.sql}".encode()).fetchone()
-        if staged is None or count != (piece.rows,):
+    def _found(self, connection: psycopg.Connection[Any], staged: StagedTable) -> Table:
+        found = table_in_catalogue(connection, staged.name)
+        rows = found and connection.execute(f"SELECT count(*) FROM {staged.source}".encode()).fetchone()
+        if found is None or rows != (staged.rows,):
             raise CountMismatch(
                 f"table {self.move.target}",
-                f"split {piece.split_id!r} promised {piece.rows} rows, which are not staged",
+                f"{staged.told} promised {staged.rows} rows, which are not staged",
                 "Run it again.",
             )
-        return name, staged
+        return found
 
     def _check(self, connection: psycopg.Connection[Any]) -> None:
         current = f"SELECT FROM {self.move.target.sql} AS row_ WHERE row_.{VALID_TO} IS NULL AND {self._same}"

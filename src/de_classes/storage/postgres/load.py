@@ -30,6 +30,7 @@ from .placing import EVOLVE, place
 from .quarantine import Quarantine
 from .reading_back import StagedRows
 from .referring import references
+from .sharing import Sharing, may_share, staged_tables
 from .staging import Staging
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .client import PostgresClient
     from .destination import PostgresDestination
     from .growing import Change
+    from .sharing import StagedTable
     from .state import State
     from .types import Column
 
@@ -59,6 +61,8 @@ class PostgresLoad:
     state: State
     epoch: int
     staged: Mapping[str, Receipt] = field(default_factory=dict)
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """What tells its staging tables from those of another run that goes on where this one stopped."""
 
     @property
     def client(self) -> PostgresClient:
@@ -76,7 +80,7 @@ class PostgresLoad:
         return tuple(map(shortened, self.stream.primary_key))
 
     def write(self, split_id: str, batches: Iterator[Batch]) -> Receipt:
-        """Copy a split into a table of its own, and commit that together with its line in the ledger.
+        """Copy a split into a staging table, and commit that together with its line in the ledger.
 
         Rejected records go into another one beside it, and never fail a load by what is in their text; so do rows that
         the table cannot hold, where the destination is told to set them aside.
@@ -122,7 +126,8 @@ class PostgresLoad:
             to.encoder,
             to.schema_changes,
             to.unfit,
-            replaces=replaces,
+            Sharing(self.state, self.epoch, self.run) if may_share(self.mode) else None,
+            replaces,
         )
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
@@ -178,14 +183,15 @@ class PostgresLoad:
         pieces = [receipt for receipt in receipts if "table" in receipt.details]
         declared = self.destination.declared.get(self.stream.name, ())
         take_turns(connection, self.target, declared)
-        table, made, adopted = self._table_for(connection, pieces)
+        tables = staged_tables(connection, self.state, pieces)
+        table, made, adopted = self._table_for(connection, pieces, tables)
         reach("postgres.commit.before_move")
         items = [item for receipt in receipts for item in receipt.items]
         loaded = LoadedItems(self.state)
         if table is not None:
             if items and adopted is None and self.mode is not Mode.REPLACE:
                 loaded.replace_rows(connection, items, self.target, table, self.mode)
-            self._move_rows(connection, pieces, table, made, adopted)
+            self._move_rows(connection, [one for one in tables if one is not adopted], table, made, adopted)
             if self.mode in {Mode.MERGE, Mode.HISTORY}:
                 self._delete(connection, receipts)
             with not_for_long(connection):
@@ -199,11 +205,11 @@ class PostgresLoad:
         return table is not None
 
     def _table_for(
-        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]
-    ) -> tuple[Table | None, Sequence[Change], Receipt | None]:
+        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], tables: Sequence[StagedTable]
+    ) -> tuple[Table | None, Sequence[Change], StagedTable | None]:
         """The target, made if it is missing and there are columns to make it of, and how it is to grow: then locked.
 
-        Where it was made of a piece, that, too.
+        Where a staging table became it, that, too.
         """
         target, evolves = self.target, self.destination.schema_changes == "evolve"
         columns = self._columns(pieces, self.stream.schema)
@@ -211,7 +217,7 @@ class PostgresLoad:
             refuse_taken(target, (column.name for of_one in columns for column in of_one))
         adopted = None
         if table_in_catalogue(connection, target) is None and columns:
-            adopted = self._create(connection, columns if evolves else columns[:1], pieces)
+            adopted = self._create(connection, columns if evolves else columns[:1], tables)
         table = table_in_catalogue(connection, target)
         made: Sequence[Change] = []
         if table is None:
@@ -230,9 +236,9 @@ class PostgresLoad:
         return table, made, adopted
 
     def _create(
-        self, connection: psycopg.Connection[Any], columns: Sequence[Sequence[Column]], pieces: Sequence[Receipt]
-    ) -> Receipt | None:
-        """Make the target, of a piece if there is one that can be it; a history has more columns than any piece."""
+        self, connection: psycopg.Connection[Any], columns: Sequence[Sequence[Column]], tables: Sequence[StagedTable]
+    ) -> StagedTable | None:
+        """Make the target, of what is staged if that can be it; a history has more columns than any piece."""
         if self.mode is not Mode.HISTORY:
             return create(
                 connection,
@@ -240,7 +246,7 @@ class PostgresLoad:
                 columns,
                 self.primary_key,
                 lambda together: adopt(
-                    connection, self.target, together, self.primary_key, pieces, self.state.schema, self.mode
+                    connection, self.target, together, self.primary_key, tables, self.state, self.mode
                 ),
             )
         before = table_in_catalogue(connection, self.target)
@@ -260,32 +266,31 @@ class PostgresLoad:
     def _move_rows(
         self,
         connection: psycopg.Connection[Any],
-        pieces: Sequence[Receipt],
+        staged: Sequence[StagedTable],
         table: Table,
         made: Sequence[Change],
-        adopted: Receipt | None,
+        adopted: StagedTable | None,
     ) -> None:
-        """Move all pieces but the one that is the table already."""
-        move = Move(self.target, self.state.schema, self.mode, self.primary_key)
+        """Move what is not in the table already."""
+        move = Move(self.target, self.mode, self.primary_key)
         replaces = self.mode is Mode.REPLACE and adopted is None
         referred = [str(key) for key in references(connection, table) if not key.within] if replaces else []
         if referred:
-            self._replace_in_place(connection, pieces, table, made, referred)
+            self._replace_in_place(connection, staged, table, made, referred)
             return
         if replaces:
             move.empty(connection, table, truncate=self.destination.truncate)
         table = grow(connection, self.target, table, made)
         if self.mode is Mode.HISTORY:
-            History(move).run(connection, pieces, table)
+            History(move).run(connection, staged, table)
             return
-        for piece in pieces:
-            if piece is not adopted:
-                move.run(connection, piece, table)
+        for one in staged:
+            move.run(connection, one, table)
 
     def _replace_in_place(
         self,
         connection: psycopg.Connection[Any],
-        pieces: Sequence[Receipt],
+        staged: Sequence[StagedTable],
         table: Table,
         made: Sequence[Change],
         referred: Sequence[str],
@@ -298,12 +303,12 @@ class PostgresLoad:
                 "Give the stream a primary key, by which the rows that stay are found.",
             )
         check_merge_key(connection, self.target, table, self.primary_key)
-        move = Move(self.target, self.state.schema, Mode.MERGE, self.primary_key)
+        move = Move(self.target, Mode.MERGE, self.primary_key)
         table = grow(connection, self.target, table, made)
-        move.keep_only(connection, pieces, table)
-        for piece in pieces:
-            move.run(connection, piece, table)
-        move.check_replaced(connection, pieces)
+        move.keep_only(connection, staged, table)
+        for one in staged:
+            move.run(connection, one, table)
+        move.check_replaced(connection, staged)
 
     def _delete(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
         """Delete or mark what is gone at the source, where the pieces tell what is alive."""

@@ -16,15 +16,15 @@ from ._waiting import not_for_long
 from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
 from .growing import Change, coming_columns, converted
-from .identifiers import TableName, quoted
+from .identifiers import quoted
 from .referring import refuse_to_take_along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from de_classes.contracts import Receipt
-
     from .catalogue import Table
+    from .identifiers import TableName
+    from .sharing import StagedTable
 
 __all__ = ["Move", "check_merge_key"]
 
@@ -56,7 +56,6 @@ class Move:
     """Moves staging tables into a target."""
 
     target: TableName
-    state_schema: str
     mode: Mode
     primary_key: tuple[str, ...]
 
@@ -79,8 +78,8 @@ class Move:
                 "Look for a trigger, a rule or a row security policy that keeps rows from being deleted.",
             )
 
-    def keep_only(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> None:
-        """Make the old rows go that none of the pieces has the key of, before these are merged over the others.
+    def keep_only(self, connection: psycopg.Connection[Any], tables: Sequence[StagedTable], table: Table) -> None:
+        """Make the old rows go that nothing staged has the key of, before these are merged over the others.
 
         Of a column that does not come the old values go, too, unless it has a default.
 
@@ -89,26 +88,26 @@ class Move:
 
         """
         same = " AND ".join(f"row_.{quoted(key)} = key_.{quoted(key)}" for key in self.primary_key)
-        keys = " UNION ALL ".join(self._staged_keys(connection, piece, table) for piece in pieces)
+        keys = " UNION ALL ".join(self._staged_keys(connection, staged, table) for staged in tables)
         gone = f"NOT EXISTS (SELECT FROM ({keys}) AS key_ WHERE {same})" if keys else "true"
         connection.execute(f"LOCK TABLE {self.target.sql} IN SHARE ROW EXCLUSIVE MODE".encode())
         refuse_to_take_along(connection, self.target, table, gone)
         connection.execute(f"DELETE FROM {self.target.sql} AS row_ WHERE {gone}".encode())
-        coming = {name for piece in pieces if piece.schema is not None for name in piece.schema.names}
-        stale = [c.name for c in table.columns if pieces and c.name not in coming and c.name not in table.with_defaults]
+        coming = {name for staged in tables if staged.schema is not None for name in staged.schema.names}
+        stale = [c.name for c in table.columns if tables and c.name not in coming and c.name not in table.with_defaults]
         if stale:
             nulls = ", ".join(f"{quoted(name)} = NULL" for name in stale)
             connection.execute(f"UPDATE {self.target.sql} SET {nulls}".encode())
 
-    def check_replaced(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]) -> None:
-        """See that the rows are now those of the pieces, each once.
+    def check_replaced(self, connection: psycopg.Connection[Any], tables: Sequence[StagedTable]) -> None:
+        """See that the rows are now those that were staged, each once.
 
         Raises:
             CountMismatch: they are not; a key that comes twice leaves one row.
 
         """
         (rows,) = connection.execute(f"SELECT count(*) FROM {self.target.sql}".encode()).fetchone() or (0,)
-        promised = sum(piece.rows for piece in pieces)
+        promised = sum(staged.rows for staged in tables)
         if rows != promised:
             raise CountMismatch(
                 f"table {self.target}",
@@ -118,74 +117,72 @@ class Move:
                 found=rows,
             )
 
-    def _staged_keys(self, connection: psycopg.Connection[Any], piece: Receipt, table: Table) -> str:
-        staging = TableName(self.state_schema, str(piece.details["table"]))
-        staged = table_in_catalogue(connection, staging)
-        if staged is None:
-            raise CountMismatch(f"table {self.target}", f"split {piece.split_id!r} is staged no more", "Run it again.")
-        chosen = self.chosen(connection, staging, staged, table, piece)
-        return f"SELECT {', '.join(map(quoted, self.primary_key))} FROM (SELECT {chosen} FROM {staging.sql}) AS staged"
+    def _staged_keys(self, connection: psycopg.Connection[Any], staged: StagedTable, table: Table) -> str:
+        chosen = self.chosen(connection, staged, self._found(connection, staged), table)
+        keys = ", ".join(map(quoted, self.primary_key))
+        return f"SELECT {keys} FROM (SELECT {chosen} FROM {staged.source}) AS staged"
 
-    def run(self, connection: psycopg.Connection[Any], receipt: Receipt, table: Table) -> None:
-        """Move the rows of one receipt.
+    def _found(self, connection: psycopg.Connection[Any], staged: StagedTable) -> Table:
+        found = table_in_catalogue(connection, staged.name)
+        if found is None:
+            raise CountMismatch(f"table {self.target}", f"of {staged.told} nothing is staged any more", "Run it again.")
+        return found
+
+    def run(self, connection: psycopg.Connection[Any], staged: StagedTable, table: Table) -> None:
+        """Move the rows of one staging table.
 
         Raises:
-            CountMismatch: the staging table, or what was moved of it, has not the rows that the receipt says.
+            CountMismatch: the staging table, or what was moved of it, has not the rows that its receipts say.
             SchemaMismatch: the target was altered since the split was written.
 
         """
-        staging = TableName(self.state_schema, str(receipt.details["table"]))
-        staged = table_in_catalogue(connection, staging)
-        if staged is None:
-            raise CountMismatch(
-                f"table {self.target}", f"split {receipt.split_id!r} is staged no more", "Run it again."
-            )
-        chosen = self.chosen(connection, staging, staged, table, receipt)
-        columns = column_list(staged.columns)
+        found = self._found(connection, staged)
+        chosen = self.chosen(connection, staged, found, table)
+        columns = column_list(found.columns)
         insert = f"INSERT INTO {self.target.sql} AS target ({columns}) OVERRIDING SYSTEM VALUE"
         if self.mode is Mode.MERGE:
-            (rows,) = connection.execute(f"SELECT count(*) FROM {staging.sql}".encode()).fetchone() or (0,)
-            self._count(receipt, rows)
+            (rows,) = connection.execute(f"SELECT count(*) FROM {staged.source}".encode()).fetchone() or (0,)
+            self._count(staged, rows)
             keys = ", ".join(map(quoted, self.primary_key))
             # COPY adds to the end of a table that its own transaction made, so ctids are in the order of the rows, also
             # where one COPY follows another because rows were set aside.
-            last = f"SELECT DISTINCT ON ({keys}) * FROM {staging.sql} ORDER BY {keys}, ctid DESC"
-            merge = f"{insert} SELECT {chosen} FROM ({last}) AS last {self._on_conflict(staged)}"
+            last = f"SELECT DISTINCT ON ({keys}) * FROM {staged.source} ORDER BY {keys}, ctid DESC"
+            merge = f"{insert} SELECT {chosen} FROM ({last}) AS last {self._on_conflict(found)}"
             try:
                 connection.execute(merge.encode())
             except psycopg.errors.UniqueViolation as error:
                 raise _taken(self.target, error) from error
-            self._refuse_missing(connection, receipt, f"SELECT {chosen} FROM {staging.sql}")
+            self._refuse_missing(connection, staged, f"SELECT {chosen} FROM {staged.source}")
         else:
-            moved = connection.execute(f"{insert} SELECT {chosen} FROM {staging.sql}".encode()).rowcount
-            self._count(receipt, moved)
+            moved = connection.execute(f"{insert} SELECT {chosen} FROM {staged.source}".encode()).rowcount
+            self._count(staged, moved)
 
-    def _refuse_missing(self, connection: psycopg.Connection[Any], receipt: Receipt, staged: str) -> None:
+    def _refuse_missing(self, connection: psycopg.Connection[Any], staged: StagedTable, chosen: str) -> None:
         """See that every key that was merged is there: ON CONFLICT does not count the rows that were equal already."""
         same = " AND ".join(f"target.{quoted(key)} = staged.{quoted(key)}" for key in self.primary_key)
         target = f"SELECT FROM {self.target.sql} AS target WHERE {same}"
-        missing = f"SELECT count(*) FROM ({staged}) AS staged WHERE NOT EXISTS ({target})"
+        missing = f"SELECT count(*) FROM ({chosen}) AS staged WHERE NOT EXISTS ({target})"
         (rows,) = connection.execute(missing.encode()).fetchone() or (0,)
         if rows:
             raise CountMismatch(
                 f"table {self.target}",
-                f"{rows} rows of split {receipt.split_id!r} are not there after they were merged",
+                f"{rows} rows of {staged.told} are not there after they were merged",
                 "Look for a trigger, a rule or a row security policy that keeps rows out.",
             )
 
-    def _count(self, receipt: Receipt, rows: int) -> None:
-        if rows != receipt.rows:
+    def _count(self, staged: StagedTable, rows: int) -> None:
+        if rows != staged.rows:
             raise CountMismatch(
                 f"table {self.target}",
-                f"split {receipt.split_id!r} promised {receipt.rows} rows and {rows} would become visible",
+                f"{staged.told} promised {staged.rows} rows and {rows} would become visible",
                 "Run it again; a trigger or a rule on the table may drop rows.",
-                promised=receipt.rows,
+                promised=staged.rows,
                 found=rows,
             )
 
-    def _on_conflict(self, staged: Table) -> str:
+    def _on_conflict(self, found: Table) -> str:
         """Update what differs, byte by byte: a row that is the same already is not written again."""
-        others = [quoted(column.name) for column in staged.columns if column.name not in self.primary_key]
+        others = [quoted(column.name) for column in found.columns if column.name not in self.primary_key]
         keys = ", ".join(map(quoted, self.primary_key))
         if not others:
             return f"ON CONFLICT ({keys}) DO NOTHING"
@@ -193,15 +190,13 @@ class Move:
         old, new = (", ".join(f"{row}.{name}" for name in others) for row in ("target", "excluded"))
         return f"ON CONFLICT ({keys}) DO UPDATE SET {change} WHERE ROW({old})::record *<> ROW({new})::record"
 
-    def chosen(
-        self, connection: psycopg.Connection[Any], staging: TableName, staged: Table, table: Table, receipt: Receipt
-    ) -> str:
+    def chosen(self, connection: psycopg.Connection[Any], staged: StagedTable, found: Table, table: Table) -> str:
         """The columns to select, in the target's types: staged ones may be narrower, void, or text for an enum."""
         types = {column.name: column.type for column in table.columns}
-        schema = receipt.schema
+        schema = staged.schema
         coming = {} if schema is None else {c.name: c.type for c in coming_columns(str(self.target), schema)}
         chosen, wrong, rounded = [], [], []
-        for column in staged.columns:
+        for column in found.columns:
             name, wanted = column.name, types.get(column.name)
             sql = wanted and converted(name, column.type, wanted, coming.get(name, column.type), self.target.schema)
             if wanted is None or sql is None:
@@ -215,7 +210,7 @@ class Move:
                 f"it was altered during the load: {'; '.join(wrong)}",
                 "Run it again; if nobody altered it, cast the column to one type in a transform.",
             )
-        refuse_obstacles(connection, str(self.target), staging, staged, rounded)
+        refuse_obstacles(connection, str(self.target), staged.name, found, rounded)
         return ", ".join(chosen)
 
 

@@ -1,4 +1,4 @@
-"""A split goes into a table of its own, in one transaction with its line in the ledger; so do its rejected records."""
+"""A split goes into a staging table, in one transaction with its line in the ledger; so do its rejected records."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from .placing import place
 from .quarantine import Rejects
 from .reading_back import is_checkable
 from .setting_aside import SettingAside
+from .sharing import transaction_number
 from .sieving import Sieve
 from .state import alive_of, rejects_of
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .encode import CopyEncoder
     from .placing import Placing, TableChanges
     from .setting_aside import Unfit
+    from .sharing import Sharing
     from .state import State
     from .types import PgType
 
@@ -61,11 +63,13 @@ class Staging:
     """How rows are written; None: as COPY BINARY if all the columns can be, else as CSV."""
     schema_changes: TableChanges = "freeze"
     unfit: Unfit = "fail"
+    sharing: Sharing | None = None
+    """How pieces share tables where there is no target yet; None: each has one of its own."""
     replaces: bool = False
     """Whether the target's rows will go, so that none of its values is in the way of another type."""
 
     def write(self, connection: psycopg.Connection[Any], split_id: str, batches: Iterator[Batch]) -> Receipt:
-        """Copy the batches into new tables of the state's schema and commit; where nothing came, nothing is left.
+        """Copy the batches into tables of the state's schema and commit; where nothing came, nothing is left.
 
         Raises:
             ValueNotHeld, SchemaMismatch, UnknownType: as told by `place` and `Placing`; nothing is left.
@@ -75,20 +79,20 @@ class Staging:
         encoding = connection.info.parameter_status("server_encoding") or ""
         with Rejects(CsvEncoder(), encoding) as rejects, AliveKeys(self.target, CsvEncoder()) as alive:
             passing = _Passing(batches, rejects, alive)
-            name, details = f"staged_{uuid.uuid4().hex}", {}
+            name = f"staged_{uuid.uuid4().hex}"
             receipt = Receipt(split_id, 0, 0, None)
             if (first := next(passing, None)) is not None:
-                details["table"] = name
                 if self.sets_aside:
                     receipt = self._copied_around(connection, name, receipt, chain([first], passing), rejects)
                 else:
                     receipt = self._copied(connection, name, receipt, first, passing)
+            details = dict(receipt.details)
             if rejects.rows:
                 details["rejected"] = rejects_of(name)
-                rejects.stage(connection, TableName(self.state.schema, details["rejected"]))
+                rejects.stage(connection, TableName(self.state.schema, rejects_of(name)))
             if alive.rows is not None:
                 details["alive"] = alive_of(name)
-                alive.stage(connection, TableName(self.state.schema, details["alive"]))
+                alive.stage(connection, TableName(self.state.schema, alive_of(name)))
             receipt = replace(
                 receipt,
                 bytes=receipt.bytes + rejects.size + alive.size,
@@ -139,15 +143,18 @@ class Staging:
         name: str,
         receipt: Receipt,
         first: pa.RecordBatch,
-        others: Iterator[pa.RecordBatch],
+        passing: _Passing,
     ) -> Receipt:
         schema = first.schema
-        placing, encoder = self._table(connection, name, first)
+        placing, there = self._placing(connection, schema)
+        encoder = self._encoder(first, placing, there)
+        details = self.room(connection, name, schema, placing, there, alone=passing.checksum is not None)
         reach("postgres.write.after_create")
         copying = Copying(placing, encoder, schema)
-        # Nobody sees the table before it is committed, so its rows may be such as need no look at who wrote them.
-        statement = self._copy(name, placing, f"FREEZE, {encoder.options}")
-        rows = chain.from_iterable(map(copying.written, chain([first], others)))
+        # Nobody sees a table before it is committed, so the first rows may be such as need no look at who wrote them.
+        freeze = "FREEZE, " if details["table"] == name else ""
+        statement = self._copy(details["table"], placing, f"{freeze}{encoder.options}")
+        rows = chain.from_iterable(map(copying.written, chain([first], passing)))
         spelled = chain([encoder.header] if encoder.header else [], rows)
         with (
             copying.errors(),
@@ -159,7 +166,7 @@ class Staging:
             for piece in pieces:
                 copy.write(piece)
                 reach("postgres.write.in_copy")
-        return replace(receipt, rows=copying.rows, bytes=copying.size, schema=schema)
+        return replace(receipt, rows=copying.rows, bytes=copying.size, schema=schema, details=details)
 
     def _copied_around(
         self,
@@ -172,7 +179,10 @@ class Staging:
         """Copy the rows that fit, and set the others aside."""
         first = next(batches)
         sieve = self.sieve(first.schema, table_in_catalogue(connection, self.target))
-        placing, encoder = self._table(connection, name, sieve.left(first.slice(0, 0)))
+        left = sieve.left(first.slice(0, 0))
+        placing, there = self._placing(connection, left.schema)
+        encoder = self._encoder(left, placing, there)
+        create_staging(connection, TableName(self.state.schema, name), placing, self.target, there)
         statement = self._copy(name, placing, encoder.options)
         aside = SettingAside(connection, statement, placing, encoder, sieve, first.schema, self.unfit, rejects)
         for records in chain([first], batches):
@@ -183,23 +193,43 @@ class Staging:
             rows=aside.rows,
             bytes=aside.size,
             schema=sieve.schema,
+            details={"table": name},
             left_out=aside.left_out,
             replaced=aside.replaced,
         )
 
-    def _table(
-        self, connection: psycopg.Connection[Any], name: str, first: pa.RecordBatch
-    ) -> tuple[Placing, CopyEncoder]:
-        """Make the staging table for records such as these; where its columns go, and how they are written."""
+    def room(  # noqa: PLR0913 -- what decides it
+        self,
+        connection: psycopg.Connection[Any],
+        name: str,
+        schema: pa.Schema,
+        placing: Placing,
+        there: Table | None,
+        *,
+        alone: bool = False,
+    ) -> dict[str, str]:
+        """Make a table for a piece, or find one that it may share: what its receipt is to tell of it."""
+        joined, shared = None, {}
+        if self.sharing is not None and there is None and not alone and adoptable(connection, self.target.schema):
+            joined = self.sharing.joined(connection, schema)
+            shared = {"run": self.sharing.run, "xid": transaction_number(connection)}
+        if joined is None:
+            create_staging(connection, TableName(self.state.schema, name), placing, self.target, there)
+        return {"table": joined or name, **shared}
+
+    def _placing(self, connection: psycopg.Connection[Any], schema: pa.Schema) -> tuple[Placing, Table | None]:
+        """Where columns such as these go, and the target as it is."""
         there = table_in_catalogue(connection, self.target)
-        placing = place(str(self.target), first.schema, there, self.primary_key, self.schema_changes)
+        placing = place(str(self.target), schema, there, self.primary_key, self.schema_changes)
         if there is not None and self.schema_changes == "evolve" and not self.replaces:
             # The commit looks again, under a lock; here it saves copying what is refused then.
-            made = changes(str(self.target), [coming_columns(str(self.target), first.schema)], there)
+            made = changes(str(self.target), [coming_columns(str(self.target), schema)], there)
             lossy = [change for change in made if not change.optional]
             refuse_obstacles(connection, str(self.target), self.target, there, lossy)
-        create_staging(connection, TableName(self.state.schema, name), placing, self.target, there)
-        return placing, self.encoder or _fitting(first, placing, there)
+        return placing, there
+
+    def _encoder(self, first: pa.RecordBatch, placing: Placing, there: Table | None) -> CopyEncoder:
+        return self.encoder or _fitting(first, placing, there)
 
     def _copy(self, name: str, placing: Placing, options: str) -> str:
         columns = column_list(placing.columns)

@@ -14,16 +14,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pyarrow as pa
 
 from de_classes.contracts import Item, Receipt
 
+from ._waiting import STAGING_LOCK_SECONDS, not_for_long
 from .identifiers import TableName, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import psycopg
+    from collections.abc import Mapping, Sequence
 
     from de_classes.contracts import Position
 
@@ -148,6 +148,25 @@ class State:
             (table, *self.key, epoch, receipt.split_id, _receipt_to_json(receipt)),
         )
 
+    def begun(self, connection: psycopg.Connection[Any], epoch: int, run: str) -> Sequence[tuple[str, Receipt]]:
+        """The tables that this run has made so far, oldest first, each with the piece that it was made for."""
+        rows = connection.execute(
+            f"SELECT table_name, receipt::text FROM {self._staged} WHERE {_MINE} AND epoch = %s"
+            " AND receipt -> 'details' ->> 'run' = %s AND receipt -> 'details' ->> 'table' = table_name"
+            " ORDER BY written_at, table_name".encode(),
+            (*self.key, epoch, run),
+        )
+        return [(table, _receipt_from_json(text)) for table, text in rows]
+
+    def shares(self, connection: psycopg.Connection[Any], tables: Sequence[str]) -> Mapping[str, int]:
+        """How many pieces are in each of these tables."""
+        rows = connection.execute(
+            f"SELECT receipt -> 'details' ->> 'table' AS at, count(*) FROM {self._staged}"
+            " WHERE receipt -> 'details' ->> 'table' = ANY(%s) GROUP BY at".encode(),
+            (list(tables),),
+        )
+        return dict(rows.fetchall())
+
     def entered(self, connection: psycopg.Connection[Any], epoch: int) -> Sequence[tuple[str, Receipt]]:
         """What loads of this epoch have staged, oldest first, each by its table's name."""
         rows = connection.execute(
@@ -158,11 +177,22 @@ class State:
         return [(table, _receipt_from_json(text)) for table, text in rows]
 
     def forget(self, connection: psycopg.Connection[Any], tables: Sequence[str]) -> None:
-        """Drop staging tables together with their lines."""
-        for table in tables:
-            names = (TableName(self.schema, name).sql for name in (table, rejects_of(table), alive_of(table)))
-            connection.execute(f"DROP TABLE IF EXISTS {', '.join(names)}".encode())
-        connection.execute(f"DELETE FROM {self._staged} WHERE table_name = ANY(%s)".encode(), (list(tables),))
+        """Drop staging tables together with their lines; what somebody still writes to stays for a later run."""
+        held = [table for table in tables if not self._dropped(connection, table)]
+        connection.execute(
+            f"DELETE FROM {self._staged} WHERE table_name = ANY(%s)"
+            " AND coalesce(receipt -> 'details' ->> 'table', table_name) <> ALL(%s)".encode(),
+            (list(tables), held),
+        )
+
+    def _dropped(self, connection: psycopg.Connection[Any], table: str) -> bool:
+        names = (TableName(self.schema, name).sql for name in (table, rejects_of(table), alive_of(table)))
+        try:
+            with connection.transaction(), not_for_long(connection, STAGING_LOCK_SECONDS):
+                connection.execute(f"DROP TABLE IF EXISTS {', '.join(names)}".encode())
+        except psycopg.errors.LockNotAvailable:
+            return False
+        return True
 
     def forget_up_to(self, connection: psycopg.Connection[Any], epoch: int) -> None:
         """Drop everything that was staged in this epoch and before."""

@@ -2,55 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import table_in_catalogue
 from .growing import changes, coming_columns, is_void, wider
 from .identifiers import TableName
+from .sharing import may_share, staged_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import psycopg
 
-    from de_classes.contracts import Receipt
+    from de_classes.contracts import Mode, Receipt
 
     from .catalogue import Table
+    from .sharing import StagedTable
     from .state import State
     from .types import PgType
 
-__all__ = ["complete", "fits"]
+__all__ = ["TakeOver", "fits"]
 
 
-def complete(
-    connection: psycopg.Connection[Any], state: State, epoch: int, target: Table | None, *, evolves: bool
-) -> Mapping[str, Receipt]:
-    """Take over what is staged, and drop what is good no more.
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Takes over for a load of this mode into the target as it is, which evolves or not."""
 
-    A crash of the server empties unlogged tables; and a target that was altered since needs other staging tables.
-    """
-    staged: dict[str, Receipt] = {}
-    for table, receipt in state.entered(connection, epoch):
-        if _is_whole(connection, state, receipt, target, evolves=evolves):
-            staged[receipt.split_id] = receipt
-        else:
-            state.forget(connection, [table])
-    return staged
+    target: Table | None
+    mode: Mode
+    evolves: bool
 
+    def complete(self, connection: psycopg.Connection[Any], state: State, epoch: int) -> Mapping[str, Receipt]:
+        """Take over what is staged, and drop what is good no more; what is in one table, together.
 
-def _is_whole(
-    connection: psycopg.Connection[Any], state: State, receipt: Receipt, target: Table | None, *, evolves: bool
-) -> bool:
-    for kind, rows in (("table", receipt.rows), ("rejected", receipt.rejected), ("alive", receipt.alive)):
-        if kind not in receipt.details:
-            continue
-        name = TableName(state.schema, str(receipt.details[kind]))
-        table = table_in_catalogue(connection, name)
-        if table is None or (kind == "table" and not fits(table, target, receipt, evolves=evolves)):
+        A crash of the server empties unlogged tables; a target that was altered since needs other staging tables; and
+        where the last row of a key counts, one that pieces share is no good.
+        """
+        tables: dict[str, list[tuple[str, Receipt]]] = {}
+        for label, piece in state.entered(connection, epoch):
+            tables.setdefault(str(piece.details.get("table", label)), []).append((label, piece))
+        staged: dict[str, Receipt] = {}
+        for table, labelled in tables.items():
+            pieces = [piece for _, piece in labelled]
+            if self._are_whole(connection, state, pieces):
+                staged |= {piece.split_id: piece for piece in pieces}
+            else:
+                state.forget(connection, list({table, *(label for label, _ in labelled)}))
+        return staged
+
+    def _are_whole(self, connection: psycopg.Connection[Any], state: State, pieces: Sequence[Receipt]) -> bool:
+        if len(pieces) > 1 and not may_share(self.mode):
             return False
-        if connection.execute(f"SELECT count(*) FROM {name.sql}".encode()).fetchone() != (rows,):
+        beside = [
+            (TableName(state.schema, str(piece.details[kind])), rows)
+            for piece in pieces
+            for kind, rows in (("rejected", piece.rejected), ("alive", piece.alive))
+            if kind in piece.details
+        ]
+        if not all(table_in_catalogue(connection, name) and _count(connection, name.sql) == n for name, n in beside):
             return False
-    return True
+        return all(
+            self._is_whole(connection, staged)
+            for staged in staged_tables(connection, state, (piece for piece in pieces if "table" in piece.details))
+        )
+
+    def _is_whole(self, connection: psycopg.Connection[Any], staged: StagedTable) -> bool:
+        found = table_in_catalogue(connection, staged.name)
+        if found is None or not fits(found, self.target, staged.pieces[0], evolves=self.evolves):
+            return False
+        # The run that is taken over from may be alive, and have written more in the meantime.
+        return _count(connection, staged.by_number) == staged.rows
+
+
+def _count(connection: psycopg.Connection[Any], rows: str) -> int:
+    (count,) = connection.execute(f"SELECT count(*) FROM {rows}".encode()).fetchone() or (0,)
+    return int(count)
 
 
 def fits(staged: Table, target: Table | None, receipt: Receipt, *, evolves: bool) -> bool:

@@ -1,0 +1,119 @@
+"""Staging tables that pieces of a load share, where it makes a new table: what becomes that table is written once.
+
+A piece goes into a table of its own, unless an earlier piece of the same run has left one with the same columns: then
+it goes there, and is committed together with its line in the ledger as ever. Which rows are whose, the server knows:
+the number of the transaction that wrote a row is its `xmin`, also after the row was frozen. What a piece that failed
+has left there nobody sees, and autovacuum makes room of it.
+
+Pieces are alone that are read back by themselves, to verify their values, and those of which the last row of a key
+counts: among others they would take long to read, and be in no order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from de_classes.contracts import Mode
+
+from .identifiers import TableName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
+
+    from de_classes.contracts import Receipt
+
+    from .state import State
+
+__all__ = ["Sharing", "StagedTable", "may_share", "staged_tables", "transaction_number"]
+
+
+def may_share(mode: Mode) -> bool:
+    """Whether the order of rows means nothing in this mode."""
+    return mode not in {Mode.MERGE, Mode.HISTORY}
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Finds room for pieces in the tables of one run, which is that of a load."""
+
+    state: State
+    epoch: int
+    run: str
+
+    def joined(self, connection: psycopg.Connection[Any], schema: pa.Schema) -> str | None:
+        """The table of an earlier piece with this schema, held until the transaction ends; None where there is none."""
+        for label, piece in self.state.begun(connection, self.epoch, self.run):
+            if piece.schema is not None and piece.schema.equals(schema) and self._held(connection, label):
+                return label
+        return None
+
+    def _held(self, connection: psycopg.Connection[Any], label: str) -> bool:
+        name = TableName(self.state.schema, label)
+        try:
+            with connection.transaction():
+                connection.execute(f"LOCK TABLE {name.sql} IN ROW EXCLUSIVE MODE".encode())
+        except psycopg.errors.UndefinedTable:  # another run's commit has dropped it: this one will be told so
+            return False
+        return True
+
+
+def transaction_number(connection: psycopg.Connection[Any]) -> str:
+    """What rows that are written in this transaction will have as `xmin`."""
+    row = connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone()
+    return "" if row is None else str(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """A staging table, and the pieces in it that are asked for."""
+
+    name: TableName
+    pieces: tuple[Receipt, ...]
+    has_others: bool
+    """Whether there are rows of other pieces in it: such as were written twice, since the first answer was lost."""
+
+    @property
+    def source(self) -> str:
+        """What the rows of the pieces are selected from, in SQL: it may end with a WHERE."""
+        return self.by_number if self.has_others else self.name.sql
+
+    @property
+    def by_number(self) -> str:
+        """The same by the numbers of the pieces' transactions, if these are known: right whoever else writes."""
+        numbers = [str(piece.details["xid"]) for piece in self.pieces if "xid" in piece.details]
+        return f"{self.name.sql} WHERE xmin = ANY ('{{{','.join(numbers)}}}'::xid[])" if numbers else self.name.sql
+
+    @property
+    def rows(self) -> int:
+        """How many rows the pieces have."""
+        return sum(piece.rows for piece in self.pieces)
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """That of all of them."""
+        return self.pieces[0].schema
+
+    @property
+    def told(self) -> str:
+        """The pieces as errors name them."""
+        first, *others = (repr(piece.split_id) for piece in self.pieces)
+        return f"split {first}" if not others else f"splits {', '.join([first, *others])}"
+
+
+def staged_tables(
+    connection: psycopg.Connection[Any], state: State, pieces: Iterable[Receipt]
+) -> Sequence[StagedTable]:
+    """The tables that pieces are in, in the order of the first piece of each."""
+    found: dict[str, list[Receipt]] = {}
+    for piece in pieces:
+        found.setdefault(str(piece.details["table"]), []).append(piece)
+    numbers = state.shares(connection, list(found))
+    return [
+        StagedTable(TableName(state.schema, label), tuple(some), numbers.get(label, 0) > len(some))
+        for label, some in found.items()
+    ]

@@ -1,0 +1,222 @@
+"""Pieces of a load share a staging table, which becomes the target: written once, and each still by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from de_classes.contracts import Batch, Mode, Receipt, Stream
+from de_classes.errors import Overtaken
+from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+
+SCHEMA = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("name", pa.string())])
+ORDERS = Stream("orders", ("id",), SCHEMA)
+PLAIN = Stream("orders", (), SCHEMA)
+
+
+def rows(*ids: int, name: str = "x", checksum: str | None = None) -> Batch:
+    return Batch(pa.RecordBatch.from_pylist([{"id": n, "name": name} for n in ids], SCHEMA), checksum=checksum)
+
+
+def table_of(receipt: Receipt) -> str:
+    return f"de_classes.{receipt.details['table']}"
+
+
+def filenode(client: PostgresClient, table: str) -> Any:
+    return client.fetch(f"SELECT pg_relation_filenode('{table}')")
+
+
+def ids(client: PostgresClient) -> list[int]:
+    ((there,),) = client.fetch("SELECT array_agg(id ORDER BY id) FROM orders")
+    return list(there)
+
+
+def nothing_is_left(client: PostgresClient) -> bool:
+    tables = client.fetch("SELECT count(*) FROM pg_class WHERE relname LIKE 'staged\\_%' AND relkind = 'r'")
+    return tables == [(0,)] and client.fetch("SELECT count(*) FROM de_classes.staged") == [(0,)]
+
+
+@pytest.mark.parametrize("mode", [Mode.APPEND, Mode.REPLACE])
+def test_later_pieces_go_into_the_table_of_the_first(client: PostgresClient, mode: Mode) -> None:
+    """Three pieces have one table, its file is the target's, and the target has all of their rows."""
+    with PostgresDestination(client).begin("test", ORDERS, mode) as load:
+        pieces = [load.write(f"split {n}", iter([rows(n, n + 10)])) for n in range(3)]
+        assert len({table_of(piece) for piece in pieces}) == 1
+        file = filenode(client, table_of(pieces[0]))
+        load.commit(pieces, {"at": 1})
+    assert filenode(client, "orders") == file
+    assert ids(client) == [0, 1, 2, 10, 11, 12]
+    assert nothing_is_left(client)
+
+
+def test_pieces_that_are_written_at_once_wait_for_nobody(client: PostgresClient) -> None:
+    """What is not committed yet is joined by nobody; later ones join what was begun first."""
+    within: list[Receipt] = []
+    with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
+
+        def slow() -> Iterator[Batch]:
+            yield rows(1)
+            within.append(load.write("meanwhile", iter([rows(2)])))
+            within.append(load.write("then", iter([rows(3)])))
+            yield rows(4)
+
+        pieces = [load.write("slow", slow()), *within]
+        pieces.append(load.write("last", iter([rows(5)])))
+        slow_table, meanwhile, then, last = map(table_of, pieces)
+        assert meanwhile == then
+        assert last == slow_table != then
+        load.commit(pieces, {"at": 1})
+    assert ids(client) == [1, 2, 3, 4, 5]
+    assert nothing_is_left(client)
+
+
+def test_a_piece_that_breaks_off_leaves_no_row(client: PostgresClient) -> None:
+    """Rows of a piece that failed in the middle are in the shared table, and nobody ever sees them."""
+
+    def breaks() -> Iterator[Batch]:
+        yield rows(*range(100, 200))
+        raise ConnectionResetError
+
+    with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
+        pieces = [load.write("first", iter([rows(1)]))]
+        with pytest.raises(ConnectionResetError):
+            load.write("second", breaks())
+        pieces.append(load.write("second", iter([rows(2)])))
+        assert table_of(pieces[0]) == table_of(pieces[1])
+        load.commit(pieces, {"at": 1})
+    assert ids(client) == [1, 2]
+
+
+@pytest.mark.parametrize("mode", [Mode.APPEND, Mode.REPLACE])
+def test_a_piece_that_was_written_twice_comes_once(client: PostgresClient, mode: Mode) -> None:
+    """Where a piece was committed and its answer lost, the second of its kind is taken, and the first left behind."""
+    with PostgresDestination(client).begin("test", ORDERS, mode) as load:
+        load.write("split", iter([rows(1, 2)]))
+        pieces = [load.write("split", iter([rows(1, 2)])), load.write("other", iter([rows(3)]))]
+        assert client.fetch(f"SELECT count(*) FROM {table_of(pieces[0])}") == [(5,)]
+        load.commit(pieces, {"at": 1})
+    assert ids(client) == [1, 2, 3]
+    assert nothing_is_left(client)
+
+
+def test_other_columns_have_another_table(client: PostgresClient) -> None:
+    """A piece with a column more stands alone, and the table has it."""
+    more = pa.RecordBatch.from_pylist([{"id": 3, "name": "x", "more": True}])
+    with PostgresDestination(client, schema_changes="evolve").begin("test", ORDERS, Mode.APPEND) as load:
+        pieces = [load.write("a", iter([rows(1)])), load.write("b", iter([Batch(more)]))]
+        pieces.append(load.write("c", iter([rows(2)])))
+        first, second, third = map(table_of, pieces)
+        assert first == third != second
+        load.commit(pieces, {"at": 1})
+    assert client.fetch("SELECT id, more FROM orders ORDER BY id") == [(1, None), (2, None), (3, True)]
+
+
+@pytest.mark.parametrize("mode", [Mode.MERGE, Mode.HISTORY])
+def test_where_the_last_row_of_a_key_counts_nothing_is_shared(client: PostgresClient, mode: Mode) -> None:
+    """Pieces of a merge and of a history keep their order, each in its own table."""
+    with PostgresDestination(client).begin("test", ORDERS, mode) as load:
+        pieces = [load.write(f"split {n}", iter([rows(1, name=str(n))])) for n in range(3)]
+        assert len({table_of(piece) for piece in pieces}) == 3
+        load.commit(pieces, {"at": 1})
+    assert client.fetch("SELECT name FROM orders") == [("2",)]
+
+
+def test_what_is_read_back_is_alone(client: PostgresClient) -> None:
+    """A piece whose values are verified has its own table, which nobody joins."""
+    with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
+        pieces = [load.write("a", iter([rows(1, checksum="1")])), load.write("b", iter([rows(2, checksum="2")]))]
+        pieces.append(load.write("c", iter([rows(3)])))
+        assert len({table_of(piece) for piece in pieces}) == 3
+        load.commit(pieces, {"at": 1})
+    assert ids(client) == [1, 2, 3]
+
+
+def test_the_next_run_makes_the_target_of_what_one_that_stopped_has_left(client: PostgresClient) -> None:
+    """Its pieces are taken over, new ones have a table of their own, and the larger of the two becomes the target."""
+    destination = PostgresDestination(client)
+    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+        left = [load.write(f"split {n}", iter([rows(n, n + 10)])) for n in range(2)]
+    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+        assert dict(load.staged) == {piece.split_id: piece for piece in left}
+        new = load.write("split 2", iter([rows(2)]))
+        assert table_of(new) != table_of(left[0])
+        file = filenode(client, table_of(left[0]))
+        load.commit([*load.staged.values(), new], {"at": 1})
+    assert filenode(client, "orders") == file
+    assert ids(client) == [0, 1, 2, 10, 11]
+    assert nothing_is_left(client)
+
+
+def test_bytes_that_are_handed_over_share_a_table_too(client: PostgresClient) -> None:
+    """Splits of another PostgreSQL table go into one table as well."""
+    client.run("CREATE TABLE source AS SELECT n::int AS id FROM generate_series(1, 50000) n")
+    source = PostgresSource(client, tables=["source"], split_bytes=1 << 19)
+    destination, stream = PostgresDestination(client, schema="target"), Stream("source")
+    with source.plan(stream, None) as plan, destination.begin("test", stream, Mode.APPEND) as load:
+        pieces = [piece for split in plan.splits if (piece := load.take(split.id, split)) is not None]
+        assert len(pieces) > 2
+        assert len({table_of(piece) for piece in pieces}) == 1
+        load.commit(pieces, plan.position)
+    assert client.fetch("SELECT count(*), sum(id) FROM target.source") == [(50_000, 1_250_025_000)]
+
+
+@pytest.mark.parametrize("mode", [Mode.MERGE, Mode.HISTORY])
+def test_a_run_in_another_mode_takes_over_nothing_that_is_shared(client: PostgresClient, mode: Mode) -> None:
+    """Of rows in no order nobody knows the last: they are dropped, and copied again."""
+    destination = PostgresDestination(client)
+    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+        for n in range(2):
+            load.write(f"split {n}", iter([rows(n)]))
+    with destination.begin("test", ORDERS, mode) as load:
+        assert not load.staged
+    assert nothing_is_left(client)
+
+
+def test_a_table_that_lost_rows_is_not_taken_over(client: PostgresClient) -> None:
+    """All pieces in it are copied again, since it can be the target no more."""
+    destination = PostgresDestination(client)
+    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+        pieces = [load.write(f"split {n}", iter([rows(n)])) for n in range(2)]
+    client.run(f"DELETE FROM {table_of(pieces[0])} WHERE id = 1")
+    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+        assert not load.staged
+    assert nothing_is_left(client)
+
+
+def test_two_runs_at_once_do_each_other_no_harm(client: PostgresClient) -> None:
+    """A run takes over from one that is alive and writes on: the first to commit wins, the other is told so."""
+    destination = PostgresDestination(client)
+    with destination.begin("test", PLAIN, Mode.APPEND) as slow:
+        first = slow.write("a", iter([rows(1)]))
+        with destination.begin("test", PLAIN, Mode.APPEND) as quick:
+            assert list(quick.staged) == ["a"]
+            late = slow.write("b", iter([rows(2)]))
+            assert table_of(late) == table_of(first)
+            quick.commit([quick.staged["a"], quick.write("b", iter([rows(2)]))], {"at": 1})
+        with pytest.raises(Overtaken):
+            slow.commit([first, late], {"at": 1})
+        slow.write("c", iter([rows(3)]))
+    assert ids(client) == [1, 2]
+    with destination.begin("test", PLAIN, Mode.APPEND):
+        pass
+    assert nothing_is_left(client)
+
+
+def test_a_table_that_somebody_still_writes_to_is_left_for_later(client: PostgresClient, postgres_url: str) -> None:
+    """A worker that was given up holds the shared table: its rows are moved, and the next run drops it."""
+    impatient = PostgresDestination(PostgresClient(postgres_url, lock_timeout_seconds=0.1))
+    with impatient.begin("test", PLAIN, Mode.APPEND) as load, psycopg.connect(postgres_url) as other:
+        pieces = [load.write(f"split {n}", iter([rows(n)])) for n in range(2)]
+        other.execute(f"INSERT INTO {table_of(pieces[0])} VALUES (7, 'never committed')".encode())
+        load.commit(pieces, {"at": 1})
+        assert ids(client) == [0, 1]
+        assert client.fetch("SELECT count(*) FROM de_classes.staged") == [(2,)]
+        other.rollback()
+    with impatient.begin("test", PLAIN, Mode.APPEND) as load:
+        assert not load.staged
+    assert ids(client) == [0, 1]
+    assert nothing_is_left(client)
