@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Dialect", "without_header"]
 
+_DELIMITERS = ",;\t|"
+"""What stands between values of CSV in the wild."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -128,6 +131,17 @@ class Dialect:
                 'Correct the schema or the file; columns that are not wanted: Csv(extra_columns="ignore"), that not all'
                 ' files have: Csv(missing_columns="null").',
                 table=table,
+            )
+
+    def refuse_other_delimiter(self, names: Sequence[str], header: bytes, where: str) -> None:
+        """See that a header of one name is none of several, with something else between them."""
+        quoted = self.quote is not None and self.quote.encode() in header
+        others = [mark for mark in _DELIMITERS if len(names) == 1 and mark in names[0] and not quoted]
+        if others:
+            raise InvalidFile(
+                where,
+                f"its header is one column, {names[0]!r}",
+                f"If there are several, say what is between them: Csv(delimiter={others[0]!r}). Or declare the column.",
             )
 
 

@@ -134,7 +134,7 @@ class Csv:
         """The columns in the header: texts, or what they seem to be if `guess` is set; null where nothing is seen.
 
         Raises:
-            InvalidFile: there is no header.
+            InvalidFile: there is no header, or one of a single column that looks like several.
 
         """
         shown = _without_lines(_as_utf8(iter([text]), self.encoding, where, whole=False), self.skip_lines)
@@ -145,12 +145,14 @@ class Csv:
             raise without_header(where)
         names = dialect.names(header, where)
         dialect.check_columns(names, None, table, where)
+        dialect.refuse_other_delimiter(names, header, where)
         records = b"".join(islice(grammar.each(whole[len(header) :]), _SAMPLED_ROWS))
         if not self.guess or not records:
             unseen = pa.null() if self.guess else pa.string()
             return pa.schema([pa.field(name, unseen) for name in names])
         try:
-            texts = dialect.texts(records, names)
+            # A row of too few or too many values shows nothing; whoever reads it tells of it.
+            texts, _ = dialect.texts_apart(records, names)
         except Unfit as unfit:
             raise InvalidFile(where, unfit.fact, "Check delimiter and quote, or declare the columns.") from None
         return pa.schema([pa.field(name, guessed(texts.column(name).combine_chunks())) for name in names])

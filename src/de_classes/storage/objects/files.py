@@ -18,6 +18,7 @@ The position of a stream is `{"columns": ...}`: the columns that its files have 
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from de_classes.storage.objects.store import ObjectInfo, ObjectStore
     from de_classes.utils.schemas import SchemaChanges
 
-__all__ = ["Changed", "Csv", "FileSource", "Files", "Ndjson", "Parquet"]
+__all__ = ["Changed", "Csv", "FileSource", "Files", "Ndjson", "NoFilesFound", "Parquet"]
 
 Changed: TypeAlias = Literal["reload", "ignore", "fail"]
 """What becomes of a file that was loaded, and is another one now."""
@@ -118,6 +119,10 @@ class Files:
         return Stream(name, self.primary_key, schema)
 
 
+class NoFilesFound(UserWarning):
+    """A pattern means no file of its store, and none was ever loaded by it: one of the two may be misspelt."""
+
+
 class FileSource:
     """Files as streams, a split for each, or for some small ones together.
 
@@ -162,6 +167,9 @@ class FileSource:
     def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
         """Plan all files that there are.
 
+        Warns:
+            NoFilesFound: there are none, and never were.
+
         Raises:
             ConfigurationError: there is no such stream, or the position is of another source.
             InvalidFile: a file that is sampled is not of its format.
@@ -170,11 +178,16 @@ class FileSource:
         """
         files = self._named(stream)
         there = list(found(self._store, files.pattern))
+        if not there and since is None:
+            self._warn_of_none(stream, files)
         yield self._planned(stream, files, there, since, whole=True)
 
     @contextmanager
     def plan_items(self, stream: Stream, since: Position | None, ledger: Ledger) -> Iterator[Plan]:
         """Plan the files that were not loaded, or are other ones now and to be loaded again.
+
+        Warns:
+            NoFilesFound: there are none, and never were.
 
         Raises:
             ConfigurationError: as above, or files have changed that must not.
@@ -183,6 +196,8 @@ class FileSource:
         """
         files = self._named(stream)
         fresh, changed = _sorted_out(found(self._store, files.pattern), ledger)
+        if since is None and next(found(self._store, files.pattern), None) is None:
+            self._warn_of_none(stream, files)
         if changed and files.changed == "fail":
             told = ", ".join(info.key for info in changed[:_MOST_TOLD])
             more = f" and {len(changed) - _MOST_TOLD} more" if len(changed) > _MOST_TOLD else ""
@@ -195,6 +210,14 @@ class FileSource:
         if files.changed == "reload":
             fresh = sorted([*fresh, *changed], key=lambda info: info.key)
         yield self._planned(stream, files, fresh, since, whole=False)
+
+    def _warn_of_none(self, stream: Stream, files: Files) -> None:
+        warnings.warn(
+            f"files {stream.name!r}: there is none in {self._store.url} that {files.pattern!r} means. Check both,"
+            " unless the first is still to come.",
+            NoFilesFound,
+            stacklevel=2,
+        )
 
     def _named(self, stream: Stream) -> Files:
         try:

@@ -22,6 +22,7 @@ from de_classes.formats import Csv, Ndjson
 from de_classes.pipelines import Pipeline
 from de_classes.storage.objects import Dataset, DatasetDestination, Files, FileSource, LocalStore, MemoryStore, Parquet
 from de_classes.storage.objects._patterns import is_meant
+from de_classes.storage.objects.files import NoFilesFound
 from de_classes.testing.contract import SourceContract
 from de_classes.testing.memory import MemoryDestination
 
@@ -189,6 +190,25 @@ class TestColumns:
             "e": "string",
         }
 
+    def test_a_row_that_does_not_fit_is_no_guess(self) -> None:
+        """A row of too few values shows nothing of the columns: it is set aside where that is allowed, else told."""
+        there = {"a": "n,e\n1,x\n2\n3,y\n"}
+        assert rows_of(there, Files("*", Csv(guess=True), allowed_misfits=0.5)) == [
+            {"n": 1, "e": "x"},
+            {"n": 3, "e": "y"},
+        ]
+        with pytest.raises(InvalidFile, match="line 3: it has 1 values where there are 2 columns"):
+            rows_of(there, Files("*", Csv(guess=True)))
+
+    @pytest.mark.parametrize("guess", [True, False])
+    def test_a_header_of_another_delimiter_is_no_column(self, *, guess: bool) -> None:
+        """A header of one name with a delimiter in it is refused, unless it is quoted or the column declared."""
+        with pytest.raises(InvalidFile, match=r"one column, 'id;x'\n.*delimiter=';'"):
+            rows_of({"a": "id;x\n1;a\n"}, Files("*", Csv(guess=guess)))
+        assert rows_of({"a": '"id;x"\na\n'}, Files("*", Csv(guess=guess))) == [{"id;x": "a"}]
+        declared = pa.schema([("id;x", pa.string())])
+        assert rows_of({"a": "id;x\n1;a\n"}, Files("*", Csv(), declared)) == [{"id;x": "1;a"}]
+
     def test_a_guess_needs_values(self) -> None:
         """A column without a value in one file, or a file without rows, takes the type that other files show."""
         there = filled({"a": "n,e\n1,\n", "b": "n,e\n", "c": "n,e\n,\n2,\n"})
@@ -321,6 +341,20 @@ class TestMisfits:
         with pytest.raises(TooManyMisfits, match="1 of its 4 rows"):
             loading.run(a=self.TEXT, b="id,x\n" + "1,a\n" * 99)
         assert loading.rows == []
+
+
+def test_a_pattern_that_never_meant_a_file_warns() -> None:
+    """A misspelt pattern or folder is told; one whose files are all loaded, or taken away since, is not."""
+    loading = Loading(Files("in/*.csv", Csv(), SCHEMA))
+    with pytest.warns(NoFilesFound, match=r"'t': there is none in memory:// that 'in/\*\.csv' means"):
+        loading.run()
+    loading.run(a="id,x\n1,a\n")
+    loading.run()
+    loading.store.delete("in/a.csv")
+    loading.run()
+    source = FileSource(filled({}), {"t": loading.what})
+    with pytest.warns(NoFilesFound), source.plan(source.streams()[0], None) as plan:
+        assert not plan.splits
 
 
 def test_settings_that_cannot_be_are_told_all_at_once() -> None:
