@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from de_classes.errors import ConfigurationError, InvalidFile, SchemaMismatch
 from de_classes.storage.objects._errors import BeyondEnd
+from de_classes.storage.objects._int96 import Int96, exact
 from de_classes.storage.objects.parquet import opened, rows_per_batch
 from de_classes.utils.schemas import fitted, grown
 
@@ -48,7 +49,9 @@ class Parquet:
 
         """
         with _readable(where):
-            return pa.schema([_plain(field) for field in pq.read_schema(file)])
+            there = pq.read_schema(file)
+        _refuse_twice(there, where)
+        return pa.schema([_plain(field) for field in there])
 
     def batches(self, file: BinaryIO, schema: pa.Schema, batch_bytes: int, where: str) -> Iterator[pa.RecordBatch]:
         """The rows under a schema, in batches of about `batch_bytes`; columns that the file lacks are null.
@@ -59,16 +62,21 @@ class Parquet:
 
         """
         with _readable(where):
-            parquet = opened(file, pq.read_metadata(file), 4 * batch_bytes)
+            metadata = pq.read_metadata(file)
+            parquet, moments = opened(file, metadata, 4 * batch_bytes), Int96(file, metadata)
             names = self._checked(parquet.schema_arrow, schema, where)
             for group in range(parquet.metadata.num_row_groups):
                 about = parquet.metadata.row_group(group)
                 step = rows_per_batch(about, 0, batch_bytes)
+                micros, first = moments.of_group(group, names), 0
                 for batch in parquet.iter_batches(step, row_groups=[group], columns=names):
-                    yield _under(batch, schema, where)
+                    told = None if micros is None else micros.slice(first, batch.num_rows)
+                    yield _under(batch, told, schema, where)
+                    first += batch.num_rows
 
     def _checked(self, there: pa.Schema, schema: pa.Schema, where: str) -> list[str]:
         """The names of the columns to read."""
+        _refuse_twice(there, where)
         extra = sorted(set(there.names) - set(schema.names))
         lacking = [field.name for field in schema if field.name not in there.names and not field.nullable]
         problems = [f"it lacks {', '.join(lacking)}"] if lacking else []
@@ -91,6 +99,12 @@ class Parquet:
         return [field.name for field in both]
 
 
+def _refuse_twice(there: pa.Schema, where: str) -> None:
+    twice = sorted({name for name in there.names if there.names.count(name) > 1})
+    if twice:
+        raise SchemaMismatch(where, f"it has {', '.join(twice)} more than once", "Give each column its own name.")
+
+
 def _plain(field: pa.Field[Any]) -> pa.Field[Any]:
     """The field without what Parquet's writers say of it; a dictionary is a way to write, no type."""
     kind: Any = field.type
@@ -101,14 +115,17 @@ def _plain(field: pa.Field[Any]) -> pa.Field[Any]:
     return plain.with_metadata(kept)
 
 
-def _under(batch: pa.RecordBatch, schema: pa.Schema, where: str) -> pa.RecordBatch:
+def _under(batch: pa.RecordBatch, micros: pa.Table | None, schema: pa.Schema, where: str) -> pa.RecordBatch:
+    """The batch under a schema; `micros` has its moments of INT96 in microseconds."""
     columns = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        there: Any = column
-        there = there.dictionary_decode() if pa.types.is_dictionary(there.type) else there
-        wanted = schema.field(name).type
-        columns[name] = there.cast(wanted) if _are_moments(there.type, wanted) else there
     try:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            there: Any = column
+            there = there.dictionary_decode() if pa.types.is_dictionary(there.type) else there
+            wanted = schema.field(name).type
+            if micros is not None and name in micros.column_names:
+                there = exact(there, micros.column(name).combine_chunks(), wanted)
+            columns[name] = there.cast(wanted) if _are_moments(there.type, wanted) else there
         return _not_null(fitted(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)), schema), where)
     except (pa.ArrowException, ValueError) as error:
         raise InvalidFile(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import bz2
+import datetime as dt
 import gzip
 import io
 from decimal import Decimal
@@ -46,6 +47,12 @@ def filled(files: Mapping[str, bytes | str]) -> MemoryStore:
 def parquet(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def int96(columns: dict[str, Any]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink, use_deprecated_int96_timestamps=True, store_schema=False)
     return sink.getvalue()
 
 
@@ -161,6 +168,26 @@ class TestFormats:
         """Its rows are not left out in silence with their columns."""
         with pytest.raises(SchemaMismatch, match="it has none of the columns"):
             rows_of({"a": parquet(pa.table({"y": [1]}))}, Files("*", Parquet(extra_columns="ignore"), SCHEMA))
+
+    def test_parquet_with_a_name_twice(self) -> None:
+        """Which of the two columns is meant nobody knows."""
+        there = {"a": parquet(pa.table([[1], [2]], names=["id", "id"]))}
+        for schema in (None, SCHEMA):
+            with pytest.raises(SchemaMismatch, match="it has id more than once"):
+                rows_of(there, Files("*", Parquet(), schema))
+
+    def test_moments_of_int96_do_not_wrap(self) -> None:
+        """The end of the year 9999 is loaded as such, or told; so are nanoseconds where there is no room for them."""
+        late, early = (dt.datetime.fromisoformat(told) for told in ("9999-12-31 01:00:00.000005", "2020-01-01"))
+        micros = pa.schema([("at", pa.timestamp("us"))])
+        there = {"a": int96({"at": [late, None, early]})}
+        assert [row["at"] for row in rows_of(there, Files("*", Parquet(), micros))] == [late, None, early]
+        with pytest.raises(InvalidFile, match="outside of 1677 to 2262"):
+            rows_of(there, Files("*", Parquet()))
+        with pytest.raises(InvalidFile, match="outside of 1677 to 2262"):
+            rows_of({"a": int96({"at": [[late]]})}, Files("*", Parquet()))
+        with pytest.raises(InvalidFile, match="finer than a microsecond"):
+            rows_of({"a": int96({"at": pa.array([1], pa.timestamp("ns"))})}, Files("*", Parquet(), micros))
 
     @pytest.mark.parametrize("form", [Csv(), Ndjson(), Parquet()], ids=["csv", "ndjson", "parquet"])
     def test_what_is_no_such_file(self, form: Any) -> None:
