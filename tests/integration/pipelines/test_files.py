@@ -96,6 +96,27 @@ def test_a_column_that_a_transform_drops_finds_no_rows(tmp_path: Path, postgres_
     assert rows(postgres_url) == [(1, "a")]
 
 
+def test_rows_that_came_before_the_column_are_not_doubled(tmp_path: Path, postgres_url: str) -> None:
+    """A file whose rows do not name it yet is told when it changes; one that had no rows is in nobody's way."""
+    store = LocalStore(tmp_path)
+    put(store, a="id,x\n1,a\n", b="id,x\n")
+    pipeline(store, postgres_url, Files("in/*.csv", Csv(), SCHEMA)).run()
+    naming = Pipeline(
+        "p",
+        FileSource(store, {"t": RELOADED}),
+        PostgresDestination(postgres_url, schema_changes="evolve"),
+        mode="append",
+    )
+    put(store, c="id,x\n3,c\n")
+    naming.run()
+    put(store, a="id,x\n1,A\n", b="id,x\n2,b\n")
+    with pytest.raises(SchemaMismatch, match=r"no rows of 2 changed items.*rows without a file"):
+        naming.run()
+    PostgresClient(postgres_url).run("UPDATE t SET file = 'in/a.csv' WHERE file IS NULL")
+    assert naming.run().rows == 2
+    assert rows(postgres_url) == [(1, "A", "in/a.csv"), (2, "b", "in/b.csv"), (3, "c", "in/c.csv")]
+
+
 def test_a_history_takes_no_changed_file(tmp_path: Path, postgres_url: str) -> None:
     """New files close and add versions; one that changes is refused."""
     store = LocalStore(tmp_path)

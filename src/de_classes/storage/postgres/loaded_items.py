@@ -55,7 +55,7 @@ class LoadedItems:
 
         Raises:
             ConfigurationError: a history keeps all versions of a row, so that none can go.
-            SchemaMismatch: the table has no such column as the items are named in.
+            SchemaMismatch: the table has no such column as the items are named in, or rows that name no item.
 
         """
         named = {item.name: item for item in items if item.column is not None}
@@ -80,8 +80,28 @@ class LoadedItems:
                     table=str(target),
                     column=column,
                 )
-            connection.execute(f"DELETE FROM {target.sql} WHERE {quoted(column)} = ANY(%s)".encode(), (names,))
+            self._delete_rows(connection, names, target, column)
             reach("postgres.commit.after_replacing_items")
+
+    @staticmethod
+    def _delete_rows(connection: psycopg.Connection[Any], names: Sequence[str], target: TableName, column: str) -> None:
+        gone = connection.execute(
+            f"WITH gone AS (DELETE FROM {target.sql} WHERE {quoted(column)} = ANY(%s) RETURNING {quoted(column)})"
+            f" SELECT DISTINCT {quoted(column)} FROM gone".encode(),
+            (list(names),),
+        )
+        unseen = sorted(set(names) - {name for (name,) in gone})
+        # A file may have had no rows. But rows that name none may be its own, and would stay beside the new ones.
+        unnamed = f"SELECT FROM {target.sql} WHERE {quoted(column)} IS NULL LIMIT 1".encode()
+        if unseen and connection.execute(unnamed).fetchone() is not None:
+            raise SchemaMismatch(
+                f"table {target}",
+                f"no rows of {len(unseen)} changed items are found ({', '.join(unseen[:3])}), and there are rows"
+                f" without a {column}: they may have been loaded before it was there",
+                f"Fill {column} in these rows, or load everything anew: mode='replace'.",
+                table=str(target),
+                column=column,
+            )
 
     def remember(self, connection: psycopg.Connection[Any], items: Sequence[Item], *, anew: bool) -> None:
         """Write what a commit brings; `anew` where it brings everything."""
