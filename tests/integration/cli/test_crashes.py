@@ -47,8 +47,8 @@ KILLS = {
     "runner.before_commit": (3, 10),
     "runner.before_plan": (2, 8),
 }
-"""Which passings of a point are kills, by the longest beginning of its name. Each route by itself dies at every point and more
-often in `tests/faults`; here it is the four pipelines of one command that must fit together again."""
+"""Which passings of a point are kills, by the longest beginning of its name. Each route by itself dies at every point
+and more often in `tests/faults`; here it is the four pipelines of one command that must fit together again."""
 
 
 def leftovers(tour: Tour, postgres_url: str) -> list[str]:
