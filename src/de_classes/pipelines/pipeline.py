@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from de_classes.contracts import Destination, Mode
+from de_classes.contracts import Destination, Mode, Source
 from de_classes.errors import ConfigurationError
 
 from .passage import Target
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
-    from de_classes.contracts import Observer, Source, Stream, Transform
+    from de_classes.contracts import Observer, Stream, Transform
 
     from .preview import PipelinePlan
     from .report import RunReport
@@ -70,6 +70,9 @@ class Pipeline:
         problems = []
         if not name:
             problems.append("a pipeline needs a name: positions are kept under it")
+        for end, kind in ((source, Source), (destination, Destination)):
+            if not isinstance(end, kind):
+                problems.append(f"{end!r} is no {kind.__name__}, as Dataset{kind.__name__} is one of a store")
         if mode not in set(Mode):
             problems.append(f"mode {mode!r} is none of {', '.join(Mode)}")
         if verify not in get_args(Verify):

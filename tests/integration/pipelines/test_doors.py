@@ -40,6 +40,9 @@ def test_a_pipeline_of_ones_own(tmp_path: Path, capsys: Capture, monkeypatch: py
     assert pipeline.main(["nightly_job:pa"]) == 2
     assert pipeline.main(["no_such_job:shop"]) == 2
     assert "no pipeline" in capsys.readouterr().err
+    (tmp_path / "lacking_job.py").write_text("import no_such_module")
+    assert pipeline.main(["lacking_job:shop"]) == 2
+    assert "needs another: No module named 'no_such_module'" in capsys.readouterr().err
 
 
 def test_from_a_file_to_a_table(tmp_path: Path, postgres_url: str, capsys: Capture) -> None:

@@ -294,6 +294,8 @@ def test_a_source_that_does_not_advance_is_an_error() -> None:
         ({"name": ""}, "needs a name"),
         ({"mode": "upsert"}, "mode 'upsert' is none of append, replace, merge"),
         ({"routes": "numbers"}, "must be a sequence"),
+        ({"source": "lake"}, "'lake' is no Source"),
+        ({"destination": MemorySource({})}, "is no Destination, as DatasetDestination"),
     ],
 )
 def test_a_description_that_cannot_be_is_refused(given: dict[str, Any], told: str) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_HOW = "Write module:name: nightly:copies is the variable copies in nightly.py of this folder."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run or plan it."""
@@ -34,8 +36,12 @@ def _found(place: str) -> Pipeline:
     module, _, name = place.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and module != error.name and not module.startswith(f"{error.name}."):
+            raise ConfigurationError(f"the module {module!r}", f"needs another: {error}", "Install it.") from error
+        raise ConfigurationError(place, f"is not there: {error}", _HOW) from error
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(place, f"is not there: {error}", "Write module:name.") from error
+        raise ConfigurationError(place, f"is not there: {error}", _HOW) from error
     if not isinstance(found, Pipeline):
         raise ConfigurationError(place, f"is a {type(found).__name__}, no pipeline", "Name a Pipeline.")
     return found

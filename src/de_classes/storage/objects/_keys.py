@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from de_classes.errors import InvalidKey
+from de_classes.errors import ConfigurationError, InvalidKey
 
-__all__ = ["check_key", "check_prefix", "is_temporary", "join"]
+if TYPE_CHECKING:
+    from de_classes.storage.objects.store import ObjectStore
+
+__all__ = ["check_key", "check_prefix", "check_store", "is_temporary", "join"]
 
 # S3 keys may have 1,024 bytes, names of files on the usual file systems 255.
 _KEY_BYTES = 1024
@@ -35,6 +40,20 @@ def check_prefix(prefix: str) -> str:
     """Return the prefix without the slashes around it; the empty one stands for everything."""
     bare = prefix.strip("/")
     return check_key(bare) if bare else ""
+
+
+def check_store(store: ObjectStore) -> ObjectStore:
+    """Return the store if it is none by name only, which every newcomer tries first.
+
+    Raises:
+        ConfigurationError: it is a text or a path.
+
+    """
+    if isinstance(store, str | PurePath):
+        raise ConfigurationError(
+            f"store {str(store)!r}", f"is a {type(store).__name__}", f"Give LocalStore({str(store)!r}), S3Store(...)."
+        )
+    return store
 
 
 def join(*parts: str) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from de_classes.errors import ConfigurationError, DatasetError
 from de_classes.storage.objects._folders import FOLDERS_OF_FILES, Folders
-from de_classes.storage.objects._keys import check_key, check_prefix, join
+from de_classes.storage.objects._keys import check_key, check_prefix, check_store, join
 from de_classes.storage.objects._partitions import restored, stored_columns
 from de_classes.storage.objects._reading import read_text
 from de_classes.storage.objects._state import Piece
@@ -71,7 +71,7 @@ class Dataset:
     """
 
     def __init__(self, store: ObjectStore, prefix: str, *, as_of: int | datetime | None = None) -> None:
-        self.store = store
+        self.store = check_store(store)
         self.prefix = check_prefix(prefix)
         self._as_of = checked_moment(as_of)
         self.log = CommitLog(store, self.prefix)

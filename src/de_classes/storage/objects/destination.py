@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from de_classes.contracts import Mode
 from de_classes.errors import ConfigurationError
 from de_classes.storage.objects._folders import Folders
-from de_classes.storage.objects._keys import check_prefix
+from de_classes.storage.objects._keys import check_prefix, check_store
 from de_classes.storage.objects._ledger import staged_in
 from de_classes.storage.objects._writing import FileSizes
 from de_classes.storage.objects.dataset import dataset_of
@@ -80,7 +80,7 @@ class DatasetDestination:
             raise ConfigurationError(
                 "DatasetDestination", f"schema_changes={schema_changes!r}", "Give 'freeze' or 'evolve'."
             )
-        self._store, self._prefix = store, check_prefix(prefix)
+        self._store, self._prefix = check_store(store), check_prefix(prefix)
         self._schema_changes = schema_changes
         self._partition_by, self._replaces_partitions = tuple(partition_by), replace == "partitions"
         self._keep_replaced_seconds = keep_replaced_seconds

@@ -32,6 +32,7 @@ from de_classes.storage.objects._entry import decode_schema, encode_schema
 from de_classes.storage.objects._file_columns import columns_of, united_columns
 from de_classes.storage.objects._file_split import FileSplit, version_of
 from de_classes.storage.objects._foreign_parquet import Parquet
+from de_classes.storage.objects._keys import check_store
 from de_classes.storage.objects._patterns import found, wrong_with
 from de_classes.utils.fingerprint import fingerprint
 
@@ -146,7 +147,7 @@ class FileSource:
         max_expansion: float = 200.0,
         sampled_files: int = 10,
     ) -> None:
-        subject = f"files in {store.url}"
+        subject = f"files in {check_store(store).url}"
         if not files or "" in files:
             raise ConfigurationError(subject, "there are none, or some without a name", "Name one stream or more.")
         if min(split_bytes, max_expansion, sampled_files) <= 0 or not 1 <= batch_bytes < 2**31:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_classes.contracts import Batch, Plan, Stream
 from de_classes.errors import ConfigurationError, DatasetError
-from de_classes.storage.objects._keys import check_prefix, join
+from de_classes.storage.objects._keys import check_prefix, check_store, join
 from de_classes.storage.objects.dataset import BATCH_BYTES, Dataset, checked_moment, columns_of, dataset_of
 from de_classes.utils.faults import reach
 
@@ -58,7 +58,7 @@ class DatasetSource:
     ) -> None:
         if min(split_bytes, batch_bytes) <= 0:
             raise ConfigurationError(f"datasets in {store.url}", "sizes must be more than 0", "Give bytes.")
-        self._store, self._prefix = store, check_prefix(prefix)
+        self._store, self._prefix = check_store(store), check_prefix(prefix)
         self._split_bytes, self._batch_bytes = split_bytes, batch_bytes
         self._as_of = checked_moment(as_of)
 

@@ -225,7 +225,11 @@ def differences(
     """Tell everything that keeps these columns, which hold the schema, from going into the target, grown or not."""
     names = [column.name for column in columns]
     wrong = [f"{name} comes {names.count(name)} times" for name in dict.fromkeys(names) if names.count(name) > 1]
-    wrong += [f"{name} is in the primary key and does not come" for name in primary_key if name not in names]
+    wrong += [
+        f"{name} is in the primary key and does not come; what comes is {', '.join(names)}"
+        for name in primary_key
+        if name not in names
+    ]
     if not names:
         wrong.append("no columns come")
     if target is None:

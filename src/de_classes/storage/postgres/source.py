@@ -118,9 +118,11 @@ class PostgresSource:
         if isinstance(strategy, str) and strategy not in _READERS:
             wrong.append(f"strategy={strategy!r} (must be one of {', '.join(_READERS)})")
         if not self.tables and not self.queries and not include:
-            wrong.append("neither tables nor queries are given")
+            wrong.append("neither tables nor queries nor patterns are given")
         if wrong:
-            raise ConfigurationError("PostgresSource", "; ".join(wrong), "Give tables=[...] or queries={name: SELECT}.")
+            raise ConfigurationError(
+                "PostgresSource", "; ".join(wrong), "Give tables=[...], include=[...] or queries={name: SELECT}."
+            )
         self.reader = _READERS[strategy] if isinstance(strategy, str) else strategy
 
     def __repr__(self) -> str:
@@ -129,7 +131,10 @@ class PostgresSource:
     def _strangers(self, there: Mapping[str, object]) -> list[str]:
         options = (("changes", self.changes), ("splits", self.splits), ("deletes", dict.fromkeys(self.deletes)))
         return [
-            f"{option}= has {name!r}, which is no stream" for option, of in options for name in of if name not in there
+            f"{option}= has {name!r}, which is no stream; there are {', '.join(there) or 'none'}"
+            for option, of in options
+            for name in of
+            if name not in there
         ]
 
     def _tables(self, connection: psycopg.Connection[Any]) -> Mapping[str, TableName]:

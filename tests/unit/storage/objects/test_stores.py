@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from de_classes.configs.secrets import Secret
 from de_classes.errors import BucketNotFound, ConfigurationError
-from de_classes.storage.objects import LocalStore, MemoryStore, MinioStore, ObjectStore, S3Store, open_store
+from de_classes.storage.objects import (
+    Dataset,
+    DatasetDestination,
+    DatasetSource,
+    Files,
+    FileSource,
+    LocalStore,
+    MemoryStore,
+    MinioStore,
+    ObjectStore,
+    S3Store,
+    open_store,
+)
 from tests.unit.storage.objects.verbs import StoreVerbs
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 
 class TestLocalStore(StoreVerbs):
@@ -132,3 +145,17 @@ def test_minio_is_s3_with_an_address() -> None:
     store = MinioStore("lake", "http://127.0.0.1:9000", "minio", "hush", prefix="bronze")
     assert isinstance(store, S3Store)
     assert repr(store) == "MinioStore('s3://lake/bronze')"
+
+
+@pytest.mark.parametrize("store", ["lake", Path("lake")])
+def test_the_name_of_a_folder_is_no_store(store: Any) -> None:
+    """Whoever needs a store and is given a text or a path says how to make one of it."""
+    makers: list[Callable[[Any], object]] = [
+        DatasetDestination,
+        DatasetSource,
+        lambda given: Dataset(given, "orders"),
+        lambda given: FileSource(given, {"orders": Files("*.csv")}),
+    ]
+    for made in makers:
+        with pytest.raises(ConfigurationError, match=r"LocalStore\('lake'\)"):
+            made(store)

@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ask(asked: argparse.Namespace) -> None:
     client = client_of(asked)
     if asked.statement is not None:
-        say(f"{client.run(asked.statement):,} rows")
+        touched = client.run(asked.statement)
+        say("done" if touched < 0 else f"{touched:,} rows")
         return
     ((version, user, database, standby),) = client.reading().fetch(_WHO)
     say(f"{client.address}: PostgreSQL {version}, database {database}, as {user}{', a standby' if standby else ''}")
