@@ -78,8 +78,11 @@ class CsvGrammar:
         return found[0] if found is not None else None
 
     def each(self, text: bytes) -> Iterator[bytes]:
-        """The records of a block."""
-        return (found[0] for found in self._one.finditer(text))
+        """The records of a block, up to one that has no end."""
+        at = 0
+        while found := self._one.match(text, at):
+            yield found[0]
+            at = found.end()
 
     @cached_property
     def _several(self) -> re.Pattern[bytes]:

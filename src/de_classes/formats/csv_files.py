@@ -89,8 +89,8 @@ class Csv:
         if not self.header and schema is None:
             problems.append("there is neither a header nor a schema")
         try:
-            codecs.lookup(self.encoding)
-        except LookupError:
+            "".encode(self.encoding)  # which refuses codecs that are none of texts, such as base64
+        except (LookupError, UnicodeError):
             problems.append(f"encoding={self.encoding!r} is not known")
         if problems:
             raise ConfigurationError(f"Csv of {table!r}", "; ".join(problems), "Correct the settings.")
@@ -130,23 +130,25 @@ class Csv:
             ) from None
         reading.end()
 
-    def sampled(self, text: bytes, *, table: str, where: str) -> pa.Schema:
+    def sampled(self, text: bytes, *, table: str, where: str, whole: bool = False) -> pa.Schema:
         """The columns in the header: texts, or what they seem to be if `guess` is set; null where nothing is seen.
 
         Raises:
             InvalidFile: there is no header, or one of a single column that looks like several.
 
         """
-        shown = _without_lines(_as_utf8(iter([text]), self.encoding, where, whole=False), self.skip_lines)
-        dialect, whole = self._dialect, b"".join(shown)
+        shown = b"".join(_without_lines(_as_utf8(iter([text]), self.encoding, where, whole=whole), self.skip_lines))
+        if whole and shown and not shown.endswith(b"\n"):
+            shown += b"\n"
+        dialect = self._dialect
         grammar = dialect.grammar
-        header = grammar.first(whole if whole.count(b"\n") else whole + b"\n")
-        if not self.header or not header or not whole:
+        header = grammar.first(shown if shown.count(b"\n") else shown + b"\n")
+        if not self.header or not header or not shown:
             raise without_header(where)
         names = dialect.names(header, where)
         dialect.check_columns(names, None, table, where)
         dialect.refuse_other_delimiter(names, header, where)
-        records = b"".join(islice(grammar.each(whole[len(header) :]), _SAMPLED_ROWS))
+        records = b"".join(islice(grammar.each(shown[len(header) :]), _SAMPLED_ROWS))
         if not self.guess or not records:
             unseen = pa.null() if self.guess else pa.string()
             return pa.schema([pa.field(name, unseen) for name in names])

@@ -48,8 +48,11 @@ class FileFormat(Protocol):
         """
         ...
 
-    def sampled(self, text: bytes, *, table: str, where: str) -> pa.Schema:
-        """The columns that the beginning of a file shows; its last record may be cut off."""
+    def sampled(self, text: bytes, *, table: str, where: str, whole: bool = False) -> pa.Schema:
+        """The columns that the beginning of a file shows; unless it is the `whole` one, its last record may be cut off.
+
+        Records that do not fit show nothing: whoever reads them tells of them.
+        """
         ...
 
 

@@ -81,18 +81,20 @@ class Ndjson:
         for block in _blocks(pieces, batch_bytes, max(batch_bytes, self.max_line_bytes), where):
             yield from reading.rows(block)
 
-    def sampled(self, text: bytes, *, table: str, where: str) -> pa.Schema:
-        """The columns that whole lines show, as they are inferred for an API.
+    def sampled(self, text: bytes, *, table: str, where: str, whole: bool = False) -> pa.Schema:
+        """The columns that whole lines show, inferred as for an API; a line that does not fit shows nothing.
 
         Raises:
-            InvalidFile: a line is no JSON.
-            SchemaMismatch: a column has values of several kinds.
+            InvalidFile, SchemaMismatch: none of them fits, or none has a field.
 
         """
-        whole = text[: text.rfind(b"\n") + 1] or text
-        reading = _Reading(Converter(Shaping(table)), where)
-        schemas = [batch.records.schema for batch in reading.rows(whole)]
-        return schemas[0] if schemas else pa.schema([])
+        lines = text if whole else text[: text.rfind(b"\n") + 1] or text
+        return _shown(lines, table, where, "quarantine") or _shown(lines, table, where, "fail") or pa.schema([])
+
+
+def _shown(lines: bytes, table: str, where: str, misfits: Misfits) -> pa.Schema | None:
+    reading = _Reading(Converter(Shaping(table, misfits=misfits)), where)
+    return next((batch.records.schema for batch in reading.rows(lines) if batch.records.num_columns), None)
 
 
 @dataclass

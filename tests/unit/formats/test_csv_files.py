@@ -305,5 +305,7 @@ def test_settings_that_mean_nothing_are_refused_all_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Csv(delimiter="||", quote="é", encoding="klingon", header=False).check("t", None)
     assert str(caught.value).count(";") == 3
+    with pytest.raises(ConfigurationError, match="encoding='base64' is not known"):
+        Csv(encoding="base64").check("t", None)
     with pytest.raises(ConfigurationError, match="'b' is binary"):
         Csv().check("t", pa.schema([("a", pa.int64()), ("b", pa.binary())]))

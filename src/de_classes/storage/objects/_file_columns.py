@@ -23,6 +23,8 @@ __all__ = ["columns_of", "pieces_of", "united_columns"]
 _PIECE = 1 << 20
 _SAMPLED_BYTES = 1 << 20
 """How much of a file of text is looked at."""
+_LONGEST_BYTES = 64 << 20
+"""How much at most, to see the end of a first line."""
 
 
 def columns_of(  # noqa: PLR0913 -- the files, how they are read, and what is known
@@ -63,7 +65,8 @@ def _shown(store: ObjectStore, info: ObjectInfo, files: Files, max_expansion: fl
             if isinstance(files.format, Parquet):
                 return files.format.columns(file, where)
             pieces = unpacked_file(pieces_of(file), files.compression, where, max_expansion)
-            return files.format.sampled(_beginning(pieces), table=table, where=where)
+            text, whole = _beginning(pieces)
+            return files.format.sampled(text, table=table, where=where, whole=whole)
     except ObjectNotFound as error:
         raise PlanLost(where, "it is gone since it was listed", "Run it again once nobody takes files away.") from error
 
@@ -79,11 +82,13 @@ def pieces_of(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _beginning(pieces: Iterator[bytes]) -> bytes:
-    """About so many bytes as are looked at, or the whole file; a record may be cut off at the end."""
-    text = bytearray()
+def _beginning(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
+    """About so many bytes as are looked at, with a whole line at least; and whether this is all of the file."""
+    text, most = bytearray(), _SAMPLED_BYTES
     for piece in pieces:
         text += piece
-        if len(text) >= _SAMPLED_BYTES:
-            break
-    return bytes(text)
+        if len(text) >= most:
+            if len(text) >= _LONGEST_BYTES or b"\n" in text:
+                return bytes(text), False
+            most = 2 * len(text)
+    return bytes(text), True

@@ -65,7 +65,7 @@ def _signs(part: str) -> Iterator[str]:
             end = part.find("]", at + 2)
             if end < 0:
                 raise ValueError("a bracket is not closed")
-            inside = part[at + 1 : end].replace("\\", r"\\")
+            inside = re.sub(r"[\\\[&|~]", r"\\\g<0>", part[at + 1 : end])
             yield f"[{'^/' + inside[1:] if inside[0] == '!' else inside}]"
             at = end
         elif sign in "{}":

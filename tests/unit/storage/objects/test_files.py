@@ -95,6 +95,7 @@ class Loading:
         ("a/_*", ["a/_SUCCESS"], ["a/x"]),
         ("d=202[45]/p-??.{csv,json}", ["d=2024/p-01.csv", "d=2025/p-99.json"], ["d=2023/p-01.csv", "d=2024/p-1.csv"]),
         ("[!a]*", ["b.csv"], ["a.csv", "_b"]),
+        ("a[[]1].csv", ["a[1].csv"], ["a1.csv"]),
         ("a+b(1).csv", ["a+b(1).csv"], ["aab(1).csv"]),
     ],
 )
@@ -243,6 +244,33 @@ class TestColumns:
         with source.plan(source.streams()[0], None) as plan:
             columns = {f.name: str(f.type) for f in next(plan.splits[0].read()).records.schema}
         assert columns == {"n": "int64", "e": "string"}
+
+    @pytest.mark.parametrize("form", [Csv(guess=True), Ndjson()], ids=["csv", "ndjson"])
+    def test_the_last_line_needs_no_end(self, form: Any) -> None:
+        """What the last line of a whole file shows counts."""
+        text = "a\n1\n2.50" if isinstance(form, Csv) else '{"a": 1}\n{"a": 2.5}'
+        assert [float(row["a"]) for row in rows_of({"a": text}, Files("*", form))] == [1, 2.5]
+
+    @pytest.mark.parametrize("form", [Csv(guess=True), Ndjson()], ids=["csv", "ndjson"])
+    def test_a_long_first_record(self, form: Any) -> None:
+        """A record that is longer than the sample is neither taken for a broken one nor looked at for hours."""
+        long = "x" * (2 << 20)
+        text = f'a,b\n"{long}",1\ny,1\n' if isinstance(form, Csv) else f'{{"a": "{long}", "b": 1}}\n{{"a": "y"}}\n'
+        assert [row["a"] for row in rows_of({"a": text}, Files("*", form))] == [long, "y"]
+
+    @pytest.mark.parametrize("form", [Csv(guess=True), Ndjson()], ids=["csv", "ndjson"])
+    def test_misfits_that_may_be_set_aside_show_nothing(self, form: Any) -> None:
+        """A broken record at the front stands in the way of no other."""
+        text = "a,b\n1\n2,3\n" if isinstance(form, Csv) else '{"a\n{"a": 2, "b": 3}\n'
+        assert rows_of({"a": text}, Files("*", form, allowed_misfits=0.5)) == [{"a": 2, "b": 3}]
+        with pytest.raises(InvalidFile):
+            rows_of({"a": text}, Files("*", form))
+
+    @pytest.mark.parametrize("text", ["{}\n", "nope\n"])
+    def test_lines_that_show_no_column_are_told(self, text: str) -> None:
+        """Rows without a column are not left out in silence."""
+        with pytest.raises((InvalidFile, SchemaMismatch), match=r"no fields|no JSON"):
+            rows_of({"a": text}, Files("*", Ndjson(), allowed_misfits=1))
 
     def test_are_kept_with_the_position(self) -> None:
         """Later files are read as the first were, and what does not fit them then is told."""
