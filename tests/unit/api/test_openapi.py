@@ -50,6 +50,9 @@ EVENTS = [
 ]
 
 
+ORDER = {"type": "object", "properties": {"id": {"type": "integer"}}}
+
+
 def shop(asked: Asked) -> Reply:
     if asked.headers["authorization"] != "Bearer hush":
         return Reply(401)
@@ -160,6 +163,22 @@ def test_guesses_are_marked_and_the_rest_is_told() -> None:
     assert "# - GET /shops/{shop}/resources: the path wants values" in odd
     assert "# - GET /needs: it must be given the query parameter 'q\"'" in odd
     assert "# - GET /words: a list of what are no objects" in odd
+
+
+@pytest.mark.parametrize("items", [{}, {"type": "object"}, {"type": "object", "additionalProperties": True}], ids=str)
+def test_lists_of_records_that_nobody_describes_are_told(items: dict[str, Any]) -> None:
+    """What there might be a table of is left out with its reason, at the top of an answer and within."""
+    at_top = {"type": "array", "items": items}
+    within = {"type": "object", "properties": {"data": at_top, "total": {"type": "integer"}}}
+    answers = {"/top": at_top, "/within": within, "/orders": {"type": "array", "items": ORDER}, "/one/{id}": within}
+    paths = {
+        path: {"get": {"responses": {"200": {"description": "", "content": {"application/json": {"schema": schema}}}}}}
+        for path, schema in answers.items()
+    }
+    source = generated({"openapi": "3.0.0", "info": {"title": "t", "version": "1"}, "paths": paths})
+    assert "# - GET /top: a list of records whose fields are not described" in source
+    assert "# - GET /within: 'data' is a list of records whose fields are not described" in source
+    assert "/one" not in source
 
 
 def test_the_command_writes_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Listing", "NoListing", "answer_fields", "key_of", "listing_of"]
 
+_UNDESCRIBED = "a list of records whose fields are not described: write a Resource for it, which infers its columns"
 _LIST_NAMES = (
     "items",
     "data",
@@ -148,7 +149,8 @@ def _records_at(types: Types, shape: Shape, fields: Mapping[str, Shape], path: s
     """Where the records stand, what one is, and why; or why there are none ("" where nobody would expect them)."""
     if shape.kind == "array":
         record = _record(types, shape)
-        return ("", record, "") if record else "a list of what are no objects"
+        why = _UNDESCRIBED if _is_undescribed(types, shape) else "a list of what are no objects"
+        return ("", record, "") if record else why
     if path.endswith("}"):
         return ""  # one record, perhaps with lists in it
     records = {at: record for at, field in fields.items() if (record := _record(types, field)) is not None}
@@ -160,7 +162,9 @@ def _records_at(types: Types, shape: Shape, fields: Mapping[str, Shape], path: s
     if len(records) == 1 and len(fields) <= 12:  # noqa: PLR2004 -- an envelope is small; one record may have lists
         at, record = next(iter(records.items()))
         return at, record, f"{at!r} is the only array of objects in the answer"
-    return "an answer with several arrays, or a single record with arrays in it" if records else ""
+    if records:
+        return "an answer with several arrays, or a single record with arrays in it"
+    return next((f"{at!r} is {_UNDESCRIBED}" for at, field in fields.items() if _is_undescribed(types, field)), "")
 
 
 def _record(types: Types, shape: Shape) -> Shape | None:
@@ -169,3 +173,9 @@ def _record(types: Types, shape: Shape) -> Shape | None:
         return None
     item = types.shape(shape.schema.get("items"), shape.within)
     return item if item is not None and item.kind == "object" and item.properties else None
+
+
+def _is_undescribed(types: Types, shape: Shape) -> bool:
+    """Whether it is an array of what may be objects, of which the document does not say what they have."""
+    item = types.shape(shape.schema.get("items"), shape.within) if shape.kind == "array" else None
+    return item is not None and item.kind in {"any", "object"} and not item.properties
