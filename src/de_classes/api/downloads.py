@@ -167,6 +167,10 @@ class DownloadSource:
         """One split with the file; none where the file is the one that was loaded.
 
         The split's id holds the ETag; without one a file may be another each time, and so is the id.
+
+        Raises:
+            ConfigurationError: there is no such download, or the position is of another source.
+
         """
         download = self._downloads.get(stream.name)
         if download is None:

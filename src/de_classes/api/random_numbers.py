@@ -120,7 +120,12 @@ class RandomNumbers:
 
     @contextmanager
     def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
-        """The numbers from the position on, in splits that end at whole multiples of `split_rows`."""
+        """The numbers from the position on, in splits that end at whole multiples of `split_rows`.
+
+        Raises:
+            ConfigurationError: the stream is not the one there is, or the position of another source.
+
+        """
         if stream.name != self._name:
             raise ConfigurationError(
                 f"stream {stream.name!r}", "is not random numbers", f"There is one: {self._name!r}."

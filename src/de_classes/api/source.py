@@ -100,6 +100,10 @@ class ApiSource:
         """One split that walks over the pages, or one for each window; none when there is nothing more to read.
 
         An answer depends on the moment, so the id of a split is of this plan only, save that of a settled window.
+
+        Raises:
+            ConfigurationError: there is no such resource, or the position is of another source.
+
         """
         resource = self._resources.get(stream.name)
         if resource is None:

@@ -47,7 +47,12 @@ class Dialect:
         return CsvGrammar(self.delimiter, self.quote, self.escape)
 
     def names(self, header: bytes, where: str) -> list[str]:
-        """The names in a header."""
+        """The names in a header.
+
+        Raises:
+            InvalidFile: the header is no text.
+
+        """
         spelling: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if self.quote is None else {"quotechar": self.quote}
         if self.escape is not None:
             spelling |= {"escapechar": self.escape, "doublequote": False}
@@ -114,7 +119,12 @@ class Dialect:
         return arrow_csv.read_csv(source, reading, parsing, converting)
 
     def check_columns(self, names: Sequence[str], schema: pa.Schema | None, table: str, where: str) -> None:
-        """Tell all differences between the header and the columns that are wanted."""
+        """Tell all differences between the header and the columns that are wanted.
+
+        Raises:
+            SchemaMismatch: there are any.
+
+        """
         twice = sorted({name for name in names if names.count(name) > 1})
         problems = [f"the header has {', '.join(map(repr, twice))} more than once"] if twice else []
         if schema is not None:
@@ -134,7 +144,12 @@ class Dialect:
             )
 
     def refuse_other_delimiter(self, names: Sequence[str], header: bytes, where: str) -> None:
-        """See that a header of one name is none of several, with something else between them."""
+        """See that a header of one name is none of several, with something else between them.
+
+        Raises:
+            InvalidFile: it seems to be.
+
+        """
         quoted = self.quote is not None and self.quote.encode() in header
         others = [mark for mark in _DELIMITERS if len(names) == 1 and mark in names[0] and not quoted]
         if others:

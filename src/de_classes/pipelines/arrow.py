@@ -66,7 +66,12 @@ class ArrowSource:
 
     @contextmanager
     def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
-        """One split: the whole table; none where this version was loaded."""
+        """One split: the whole table; none where this version was loaded.
+
+        Raises:
+            ConfigurationError: there is no such table.
+
+        """
         if stream.name not in self._tables:
             raise ConfigurationError(f"stream {stream.name!r}", f"{self!r} does not offer it")
         position: Position = {"version": self._version}

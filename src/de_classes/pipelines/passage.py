@@ -289,6 +289,10 @@ class Line:
         """See that the keys which exist at the source are those of the rows that arrive.
 
         That transforms leave the values of a key as they are cannot be seen; a key that they change is deleted.
+
+        Raises:
+            ConfigurationError: they are others.
+
         """
         before, after = (_key_types(one) for one in (replace(stream, primary_key=self.into.primary_key), self.into))
         if self.into.primary_key != stream.primary_key or before != after:

@@ -221,7 +221,12 @@ class Dataset:
 
 
 def dataset_of(store: ObjectStore, prefix: str, stream: str, as_of: int | datetime | None = None) -> Dataset:
-    """The dataset of a stream: the folder of its name."""
+    """The dataset of a stream: the folder of its name.
+
+    Raises:
+        ConfigurationError: the stream's name has a slash.
+
+    """
     if "/" in stream:
         raise ConfigurationError(
             f"stream {stream!r}",

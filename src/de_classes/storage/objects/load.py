@@ -92,7 +92,14 @@ class DatasetLoad:
         return str(summed.value)
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
-        """Make the files of these receipts part of the dataset, in this order, together with the position."""
+        """Make the files of these receipts part of the dataset, in this order, together with the position.
+
+        Raises:
+            CountMismatch: a receipt was given twice, or does not have the rows of its files.
+            Overtaken: another load of the pipeline to this stream was committed since this one began.
+            SchemaMismatch: the columns are not the dataset's, or it cannot grow for them.
+
+        """
         counted = [self._counted(receipt) for receipt in receipts]
         files = tuple(chain.from_iterable(rows for rows, _ in counted))
         rejected = tuple(chain.from_iterable(records for _, records in counted))

@@ -86,7 +86,13 @@ class ObjectStore(ABC):
         return self.get_ranges(key, [(start, end)])[0]
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Read several ranges at once; neighbours are fetched together."""
+        """Read several ranges at once; neighbours are fetched together.
+
+        Raises:
+            ConfigurationError: a range is empty, or begins before the object.
+            ObjectNotFound: there is none of that key.
+
+        """
         if any(not 0 <= start < end for start, end in ranges):
             raise ConfigurationError(self._named(key), f"no ranges to read: {list(ranges)!r}", "Give 0 <= start < end.")
         return self._backend.get_ranges(self._inside(key), ranges)

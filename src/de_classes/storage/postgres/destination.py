@@ -236,7 +236,13 @@ class PostgresDestination:
         yield PostgresLoad(self, stream, mode, state, epoch, staged)
 
     def execute(self, statements: Sequence[str]) -> list[int]:
-        """Run SQL in one transaction; gives the number of rows each statement touched, -1 where there is none."""
+        """Run SQL in one transaction; gives the number of rows each statement touched, -1 where there is none.
+
+        Raises:
+            ConfigurationError: the statements are one text.
+            PostgresError: a statement failed; none of them has had an effect.
+
+        """
         if isinstance(statements, str):
             raise ConfigurationError(repr(self), "statements is one string", "Give a list of statements.")
         touched = []

@@ -61,6 +61,10 @@ class TableName:
         """Read `table` or `schema.table`; a part that contains a dot or a quote stands in double quotes, as in SQL.
 
         Unlike in SQL, a part without quotes keeps its capitals.
+
+        Raises:
+            ConfigurationError: the text is no name of a table.
+
         """
         found = _NAME.fullmatch(text)
         parts = [plain or inside.replace('""', '"') for inside, plain in _PART.findall(text)] if found else []

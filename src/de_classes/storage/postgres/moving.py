@@ -63,6 +63,10 @@ class Move:
         """Make the old rows go; only DELETE hides them from transactions that began before the commit no earlier.
 
         Partitions are the table's own rows; tables that inherit from it have theirs, which stay.
+
+        Raises:
+            CountMismatch: rows stayed, held by a trigger, a rule or row security.
+
         """
         verb = "TRUNCATE" if truncate else "DELETE FROM"
         rows = self.target.sql if table.kind == "p" else f"ONLY {self.target.sql}"

@@ -106,7 +106,12 @@ class KeyRanges:
         _check_pieces(self)
 
     def conditions(self, connection: psycopg.Connection[Any], described: Described) -> Sequence[str]:
-        """The first range begins nowhere and has the nulls, the last one ends nowhere."""
+        """The first range begins nowhere and has the nulls, the last one ends nowhere.
+
+        Raises:
+            ConfigurationError: there is no such column, or it is not one of whole numbers.
+
+        """
         kind = _check_column(described, self.column)
         if kind not in {"smallint", "integer", "bigint"}:
             raise ConfigurationError(

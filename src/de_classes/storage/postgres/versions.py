@@ -106,7 +106,12 @@ class RowVersions:
         since: Position | None,
         looked: Any = None,  # noqa: ARG002 -- for those that look before
     ) -> News:
-        """Compare the position with the snapshot, and look whether there is anything new."""
+        """Compare the position with the snapshot, and look whether there is anything new.
+
+        Raises:
+            ConfigurationError: its rows have no versions, as those of views and queries.
+
+        """
         if described.table is None or described.table.kind not in _VERSIONED:
             raise ConfigurationError(
                 described.subject,
