@@ -390,6 +390,11 @@ class TestMisfits:
         assert rejected["record"] == "x,b"
         assert rejected["place"] == "memory:///in/a.csv, line 3"
 
+    def test_the_share_is_the_one_that_is_written(self) -> None:
+        """29 of 100 rows are a share of 0.29, though not by floats."""
+        text = "id,x\n" + "1,a\n" * 71 + "z,b\n" * 29
+        assert len(rows_of({"a": text}, Files("*", Csv(), SCHEMA, allowed_misfits=0.29))) == 71
+
     def test_beyond_the_share_nothing_is_loaded(self) -> None:
         """The share is that of each file."""
         loading = Loading(Files("in/*", Csv(), SCHEMA, allowed_misfits=0.24))
