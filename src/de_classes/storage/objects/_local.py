@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import time
+import warnings
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,8 +176,15 @@ class LocalFolder:
                 if f"{key}/\U0010ffff" > after:
                     yield from self._below(key, after)
             elif entry.is_file(follow_symlinks=False) and key > after:
-                with suppress(FileNotFoundError, InvalidKey):
-                    yield info_of(check_key(key), entry.stat(follow_symlinks=False))
+                try:
+                    check_key(key)
+                except InvalidKey as error:
+                    warnings.warn(
+                        f"{self.url(prefix)} has the file {entry.name!r}, left out: {error.fact}", stacklevel=2
+                    )
+                    continue
+                with suppress(FileNotFoundError):
+                    yield info_of(key, entry.stat(follow_symlinks=False))
 
     def _prune(self, folder: Path) -> None:
         """Remove folders that became empty, as they do not exist in an object store; writers make them again."""

@@ -57,6 +57,15 @@ def test_links_are_not_followed(store: LocalStore, tmp_path: Path, verb: str) ->
     assert (tmp_path / "outside" / "secret").read_bytes() == b"secret"
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9.csv", b"a\\b.csv", b"a\nb.csv"])
+def test_files_of_names_that_are_no_keys_are_told(store: LocalStore, tmp_path: Path, name: bytes) -> None:
+    """A file that another program put there is not left out in silence."""
+    store.put("a", b"x")
+    (tmp_path / "root" / os.fsdecode(name)).write_bytes(b"x")
+    with pytest.warns(UserWarning, match="root has the file .* left out: it "):
+        assert keys(store) == ["a"]
+
+
 def test_the_root_may_be_a_link(store: LocalStore, tmp_path: Path) -> None:
     """Where the root itself leads is the user's choice."""
     store.put("a", b"x")
