@@ -10,27 +10,15 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from de_classes.contracts import Mode
-from de_classes.errors import ConfigurationError, Overtaken, PostgresUnreachable, SchemaMismatch
+from de_classes.errors import Overtaken, PostgresUnreachable
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
-from ._waiting import not_for_long
-from .adopting import adopt
-from .altering import create, grow, lock
-from .catalogue import table_in_catalogue
-from .declaring import declare, take_turns
-from .deleting import Closing, Deletes, Deleting, Marking
-from .growing import coming_columns
 from .handing_over import HandingOver
-from .history import History, check_history, make_history, refuse_taken
 from .identifiers import TableName, shortened
-from .loaded_items import LoadedItems
-from .moving import Move, check_merge_key
-from .placing import EVOLVE, place
-from .quarantine import Quarantine
+from .publishing import Publishing
 from .reading_back import StagedRows
-from .referring import references
-from .sharing import Sharing, may_share, staged_tables
+from .sharing import Sharing, may_share
 from .staging import Staging
 
 if TYPE_CHECKING:
@@ -40,13 +28,9 @@ if TYPE_CHECKING:
 
     from de_classes.contracts import Batch, Position, Receipt, Split, Stream
 
-    from .catalogue import Table
     from .client import PostgresClient
     from .destination import PostgresDestination
-    from .growing import Change
-    from .sharing import StagedTable
     from .state import State
-    from .types import Column
 
 __all__ = ["PostgresLoad"]
 
@@ -130,6 +114,10 @@ class PostgresLoad:
             replaces,
         )
 
+    @property
+    def _publishing(self) -> Publishing:
+        return Publishing(self.destination, self.stream, self.mode, self.state, self.target, self.primary_key)
+
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
         """Move the pieces into the table in this order, and the position with them.
 
@@ -164,7 +152,7 @@ class PostgresLoad:
         """Do everything of a commit but the last word."""
         connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         self._refuse_if_overtaken(connection)
-        has_table = self._move(connection, receipts)
+        has_table = self._publishing.move(connection, receipts)
         self.state.advance(connection, position, commit_id, has_table=has_table)
         reach("postgres.commit.after_position")
         self.state.forget_up_to(connection, self.epoch)
@@ -176,157 +164,6 @@ class PostgresLoad:
                 f"pipeline {self.state.pipeline!r}, stream {self.stream.name!r}",
                 f"another run has committed since this one began (commit {epoch}, not {self.epoch})",
                 "Nothing was changed; run it again to go on from there.",
-            )
-
-    def _move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> bool:
-        """Move what is staged; whether there is a table now."""
-        pieces = [receipt for receipt in receipts if "table" in receipt.details]
-        declared = self.destination.declared.get(self.stream.name, ())
-        take_turns(connection, self.target, declared)
-        tables = staged_tables(connection, self.state, pieces)
-        table, made, adopted = self._table_for(connection, pieces, tables)
-        reach("postgres.commit.before_move")
-        items = [item for receipt in receipts for item in receipt.items]
-        loaded = LoadedItems(self.state)
-        if table is not None:
-            if items and adopted is None and self.mode is not Mode.REPLACE:
-                loaded.replace_rows(connection, items, self.target, table, self.mode)
-            self._move_rows(connection, [one for one in tables if one is not adopted], table, made, adopted)
-            if self.mode in {Mode.MERGE, Mode.HISTORY}:
-                self._delete(connection, receipts)
-            with not_for_long(connection):
-                declare(connection, self.target, table.oid, declared)
-        quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
-        if self.mode is Mode.REPLACE:
-            quarantine.empty(connection)
-        quarantine.take(connection, receipts)
-        loaded.remember(connection, items, anew=self.mode is Mode.REPLACE)
-        reach("postgres.commit.after_move")
-        return table is not None
-
-    def _table_for(
-        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], tables: Sequence[StagedTable]
-    ) -> tuple[Table | None, Sequence[Change], StagedTable | None]:
-        """The target, made if it is missing and there are columns to make it of, and how it is to grow: then locked.
-
-        Where a staging table became it, that, too.
-        """
-        target, evolves = self.target, self.destination.schema_changes == "evolve"
-        columns = self._columns(pieces, self.stream.schema)
-        if self.mode is Mode.HISTORY:
-            refuse_taken(target, (column.name for of_one in columns for column in of_one))
-        adopted = None
-        if table_in_catalogue(connection, target) is None and columns:
-            adopted = self._create(connection, columns if evolves else columns[:1], tables)
-        table = table_in_catalogue(connection, target)
-        made: Sequence[Change] = []
-        if table is None:
-            return None, made, None
-        if evolves:
-            table, made = lock(connection, target, self._columns(pieces), self.mode)
-        else:
-            self._refuse_other_columns(pieces)
-        for piece in pieces:
-            if piece.schema is not None:
-                place(str(target), piece.schema, table, self.primary_key, self.destination.schema_changes)
-        if self.mode is Mode.MERGE:
-            check_merge_key(connection, target, table, self.primary_key)
-        if self.mode is Mode.HISTORY:
-            check_history(target, table)
-        return table, made, adopted
-
-    def _create(
-        self, connection: psycopg.Connection[Any], columns: Sequence[Sequence[Column]], tables: Sequence[StagedTable]
-    ) -> StagedTable | None:
-        """Make the target, of what is staged if that can be it; a history has more columns than any piece."""
-        if self.mode is not Mode.HISTORY:
-            return create(
-                connection,
-                self.target,
-                columns,
-                self.primary_key,
-                lambda together: adopt(
-                    connection, self.target, together, self.primary_key, tables, self.state, self.mode
-                ),
-            )
-        before = table_in_catalogue(connection, self.target)
-        create(connection, self.target, columns, (), lambda _: None)
-        if before is None:
-            make_history(connection, self.target, self.primary_key)
-        return None
-
-    def _columns(self, pieces: Sequence[Receipt], otherwise: pa.Schema | None = None) -> list[list[Column]]:
-        """The columns of every piece, or if there is none, of another schema: such as a table can be made of."""
-        schemas = [piece.schema for piece in pieces if piece.schema is not None]
-        schemas = schemas or ([otherwise] if otherwise is not None else [])
-        for schema in schemas:
-            place(str(self.target), schema, None, self.primary_key)
-        return [coming_columns(str(self.target), schema) for schema in schemas]
-
-    def _move_rows(
-        self,
-        connection: psycopg.Connection[Any],
-        staged: Sequence[StagedTable],
-        table: Table,
-        made: Sequence[Change],
-        adopted: StagedTable | None,
-    ) -> None:
-        """Move what is not in the table already."""
-        move = Move(self.target, self.mode, self.primary_key)
-        replaces = self.mode is Mode.REPLACE and adopted is None
-        referred = [str(key) for key in references(connection, table) if not key.within] if replaces else []
-        if referred:
-            self._replace_in_place(connection, staged, table, made, referred)
-            return
-        if replaces:
-            move.empty(connection, table, truncate=self.destination.truncate)
-        table = grow(connection, self.target, table, made)
-        if self.mode is Mode.HISTORY:
-            History(move).run(connection, staged, table)
-            return
-        for one in staged:
-            move.run(connection, one, table)
-
-    def _replace_in_place(
-        self,
-        connection: psycopg.Connection[Any],
-        staged: Sequence[StagedTable],
-        table: Table,
-        made: Sequence[Change],
-        referred: Sequence[str],
-    ) -> None:
-        """Replace rows that others refer to: those that stay, by their key, are updated and never gone."""
-        if not self.primary_key:
-            raise ConfigurationError(
-                f"table {self.target}",
-                f"its rows cannot all be deleted and written anew, since others refer to them: {', '.join(referred)}",
-                "Give the stream a primary key, by which the rows that stay are found.",
-            )
-        check_merge_key(connection, self.target, table, self.primary_key)
-        move = Move(self.target, Mode.MERGE, self.primary_key)
-        table = grow(connection, self.target, table, made)
-        move.keep_only(connection, staged, table)
-        for one in staged:
-            move.run(connection, one, table)
-        move.check_replaced(connection, staged)
-
-    def _delete(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
-        """Delete or mark what is gone at the source, where the pieces tell what is alive."""
-        to = self.destination
-        ends = Closing() if self.mode is Mode.HISTORY else Marking(to.mark_deleted) if to.mark_deleted else Deleting()
-        Deletes(self.target, self.state.schema, self.primary_key, to.max_deleted_share, ends).apply(
-            connection, receipts
-        )
-
-    def _refuse_other_columns(self, pieces: Sequence[Receipt]) -> None:
-        """See that all pieces have the same columns: one that lacks some would get NULL in them."""
-        found = sorted({tuple(sorted(piece.schema.names)) for piece in pieces if piece.schema is not None})
-        if len(found) > 1:
-            told = " and ".join(f"({', '.join(names)})" for names in found[:3])
-            raise SchemaMismatch(
-                f"table {self.target}",
-                f"its splits come with different columns: {told}",
-                f"Give every split of a stream the same columns. {EVOLVE}",
             )
 
     def _was_committed(self, commit_id: str, backend: _Backend) -> bool:
