@@ -61,8 +61,8 @@ class ArrowSource:
         return f"ArrowSource({', '.join(self._tables)})"
 
     def streams(self) -> Sequence[Stream]:
-        """One per table."""
-        return [Stream(name, self._primary_key) for name in self._tables]
+        """One per table, with its columns where it is a table of pyarrow's; others show them as they are read."""
+        return [Stream(name, self._primary_key, _columns_of(table)) for name, table in self._tables.items()]
 
     @contextmanager
     def plan(self, stream: Stream, since: Position | None) -> Iterator[Plan]:
@@ -82,6 +82,11 @@ class ArrowSource:
         content = uuid.uuid4().hex if self._version is None else self._version
         split = ArrowSplit(f"{stream.name}@{content}", self._tables[stream.name])
         yield Plan([split], position, whole=self._version is None)
+
+
+def _columns_of(table: ArrowStreamExportable) -> pa.Schema | None:
+    schema = getattr(table, "schema", None)
+    return schema if isinstance(schema, pa.Schema) else None
 
 
 @dataclass(frozen=True)

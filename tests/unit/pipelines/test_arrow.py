@@ -43,6 +43,12 @@ def test_takes_whatever_speaks_arrow() -> None:
     assert destination.table("numbers") == TABLE
 
 
+def test_columns_are_told_where_they_are_known() -> None:
+    """A table of pyarrow's tells its columns beforehand, so that a plan can; a stranger shows them when it is read."""
+    told = {one.name: one.schema for one in ArrowSource({"ours": TABLE, "theirs": Frame()}).streams()}
+    assert told == {"ours": TABLE.schema, "theirs": None}
+
+
 def test_refuses_what_does_not() -> None:
     """All strangers are named at once."""
     with pytest.raises(ConfigurationError, match="a, c"):
