@@ -14,6 +14,7 @@ SRC = Path(__file__).parents[3] / "src"
 def program(*arguments: str, first: Path = SRC) -> subprocess.Popen[str]:
     """A door as a shell starts it, that looks for its modules in `first` before all."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(first), str(SRC)])}
+    env.pop("ARROW_DEFAULT_MEMORY_POOL", None)
     command = [sys.executable, "-m", *arguments]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -24,6 +25,14 @@ def test_ctrl_c_before_a_door_is_open_is_no_traceback(tmp_path: Path) -> None:
     with program("de_classes.pipelines.arrow", "--help", first=tmp_path) as process:
         told = process.communicate(timeout=60)
     assert (process.returncode, told) == (-signal.SIGINT, ("", ""))
+
+
+def test_a_door_gives_memory_back(tmp_path: Path) -> None:
+    """Who runs a module of ours as a program has Arrow's memory from jemalloc, where that is certain to be there."""
+    (tmp_path / "pyarrow.py").write_text("import os, sys; sys.exit(os.environ.get('ARROW_DEFAULT_MEMORY_POOL'))")
+    with program("de_classes.pipelines.arrow", "--help", first=tmp_path) as process:
+        told = process.communicate(timeout=60)
+    assert told == ("", "jemalloc\n" if sys.platform == "linux" else "")
 
 
 def test_ctrl_c_behind_the_door_is_told() -> None:
