@@ -179,7 +179,7 @@ store = LocalStore(sys.argv[2])
 """
 SMALLEST = {
     "to files": f'{_PROGRAM}PostgresToObjectStore(sys.argv[1], store, tables=["one"]).run()',
-    "to a table": f'{_PROGRAM}ObjectStoreToPostgres(store, sys.argv[1], routes=["one"], schema="loads").run()',
+    "to a table": f'{_PROGRAM}ObjectStoreToPostgres(store, sys.argv[1], schema="loads", mode="append").run()',
 }
 _MISSING = 3
 

@@ -101,7 +101,7 @@ class Pipeline:
         Both ends are asked, nothing is read or changed. What would keep a stream from running is told with it.
 
         Raises:
-            ConfigurationError: a route names a stream that the source does not have.
+            ConfigurationError: a route names a stream that the source does not have, or it has none at all.
 
         """
         return planned(self.name, self.source, self.destination, self.mode, self._tasks())
@@ -110,7 +110,7 @@ class Pipeline:
         """Take every stream from where the last commit left it to the present.
 
         Raises:
-            ConfigurationError: a route names a stream that the source does not have.
+            ConfigurationError: a route names a stream that the source does not have, or it has none at all.
             DeClassesError: the run failed; what was committed before stays, and the next run goes on from there.
 
         """
@@ -142,6 +142,8 @@ class Pipeline:
             f"the source has no stream {name!r}; it has {', '.join(sorted(offered)) or 'none'}" for name in missing
         ]
         problems += [f"several streams go into {name!r}" for name in doubled]
+        if self.routes is None and not offered:
+            problems.append(f"there is nothing to carry: {self.source!r} has no streams")
         if problems:
             raise ConfigurationError(f"pipeline {self.name!r}", "; ".join(problems))
         of_stream: dict[str, list[Route]] = {}

@@ -315,6 +315,13 @@ def test_all_unknown_streams_are_named() -> None:
     assert "several streams go into 't'" in str(told.value)
 
 
+def test_a_source_of_nothing_is_no_success() -> None:
+    """Who looks in the wrong folder is told so, and not that all went well; no routes at all may be meant."""
+    with pytest.raises(ConfigurationError, match="there is nothing to carry: MemorySource"):
+        Pipeline("p", MemorySource({}), MemoryDestination()).run()
+    assert not Pipeline("p", MemorySource({}), MemoryDestination(), routes=[]).run().streams
+
+
 def test_merge_needs_a_key() -> None:
     """Merging a stream without a primary key is the user's mistake."""
     with pytest.raises(ConfigurationError, match="primary key"):

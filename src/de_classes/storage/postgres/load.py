@@ -97,7 +97,7 @@ class PostgresLoad:
         name = TableName(self.state.schema, str(receipt.details["table"]))
         if receipt.schema is None:
             raise AssertionError(receipt)  # there is a table, so there were columns
-        return StagedRows(self.client, name, receipt.schema).checksum(columns)
+        return StagedRows(self.client, name, receipt, receipt.schema).checksum(columns)
 
     @property
     def _staging(self) -> Staging:

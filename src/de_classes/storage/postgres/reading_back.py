@@ -17,10 +17,14 @@ from de_classes.utils.decimals import decimals_of_texts
 from .catalogue import table_in_catalogue
 from .read import AdbcReader
 from .selection import Selection
+from .sharing import conditions
 from .types import arrow_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from de_classes.contracts import Receipt
+    from de_classes.utils.checksum import Checksum
 
     from .client import PostgresClient
     from .identifiers import TableName
@@ -76,10 +80,11 @@ def _is_free_number(type_: PgType) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StagedRows:
-    """A staging table whose columns are those of a schema, in its order."""
+    """A piece in its staging table, the columns of which are those of its schema, in its order."""
 
     client: PostgresClient
     name: TableName
+    piece: Receipt
     schema: pa.Schema
 
     def checksum(self, columns: Sequence[str]) -> str:
@@ -89,7 +94,14 @@ class StagedRows:
             table = table_in_catalogue(connection, self.name)
         there: Sequence[Column] = () if table is None else table.columns
         pairs = [pair for pair in zip(self.schema, there, strict=True) if pair[0].name in wanted]
-        selection = Selection(str(self.name), tuple(column for _, column in pairs), self.name.sql)
+        for condition in conditions(self.piece):
+            summed = self._summed(pairs, condition)
+            if summed.rows == self.piece.rows:
+                break
+        return str(summed)
+
+    def _summed(self, pairs: Sequence[tuple[pa.Field[Any], Column]], condition: str) -> Checksum:
+        selection = Selection(str(self.name), tuple(column for _, column in pairs), self.name.sql, condition)
         summed = TableChecksum([field.name for field, _ in pairs])
         for batch in AdbcReader().read(self.client, selection):
             arrays = [
@@ -97,4 +109,4 @@ class StagedRows:
                 for array, (field, column) in zip(batch.records.columns, pairs, strict=True)
             ]
             summed.update(pa.RecordBatch.from_arrays(arrays, [field.name for field, _ in pairs]))
-        return str(summed.value)
+        return summed.value

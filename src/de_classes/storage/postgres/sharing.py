@@ -5,8 +5,9 @@ it goes there, and is committed together with its line in the ledger as ever. Wh
 the number of the transaction that wrote a row is its `xmin`, also after the row was frozen. What a piece that failed
 has left there nobody sees, and autovacuum makes room of it.
 
-Pieces are alone that are read back by themselves, to verify their values, and those of which the last row of a key
-counts: among others they would take long to read, and be in no order.
+A piece that is read back by itself, to verify its values, is looked for in the pages that the table had or got while
+the piece was written; if these do not have all of its rows, in all pages. Pieces of which the last row of a key counts
+are alone, since among others they would be in no order.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from .state import State
 
-__all__ = ["Sharing", "StagedTable", "may_share", "staged_tables", "transaction_number"]
+__all__ = ["Sharing", "StagedTable", "conditions", "may_share", "pages", "staged_tables", "transaction_number"]
 
 
 def may_share(mode: Mode) -> bool:
@@ -60,6 +61,30 @@ class Sharing:
         except psycopg.errors.UndefinedTable:  # another run's commit has dropped it: this one will be told so
             return False
         return True
+
+
+_BEFORE = 1024
+"""Pages that somebody else may have added and left to be filled: servers add at most 64 at once for each who waits."""
+
+
+def pages(connection: psycopg.Connection[Any], name: TableName) -> int:
+    """How many pages a table has."""
+    row = connection.execute(
+        "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int", (name.sql,)
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def conditions(piece: Receipt) -> Sequence[str]:
+    """What the rows of a piece are found by in its table, in SQL: quickly, and then for certain."""
+    if "xid" not in piece.details:
+        return [""]  # they are all there is
+    is_its = f"xmin = '{piece.details['xid']}'::xid"
+    told = piece.details.get("pages")
+    if not isinstance(told, list):
+        return [is_its]
+    first, end = (int(page) for page in told)
+    return [f"ctid >= '({max(0, first - _BEFORE)},0)' AND ctid < '({end},0)' AND {is_its}", is_its]
 
 
 def transaction_number(connection: psycopg.Connection[Any]) -> str:

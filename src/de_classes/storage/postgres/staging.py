@@ -25,7 +25,7 @@ from .placing import place
 from .quarantine import Rejects
 from .reading_back import is_checkable
 from .setting_aside import SettingAside
-from .sharing import transaction_number
+from .sharing import pages, transaction_number
 from .sieving import Sieve
 from .state import alive_of, rejects_of
 
@@ -148,7 +148,7 @@ class Staging:
         schema = first.schema
         placing, there = self._placing(connection, schema)
         encoder = self._encoder(first, placing, there)
-        details = self.room(connection, name, schema, placing, there, alone=passing.checksum is not None)
+        details = self.room(connection, name, schema, placing, there)
         reach("postgres.write.after_create")
         copying = Copying(placing, encoder, schema)
         # Nobody sees a table before it is committed, so the first rows may be such as need no look at who wrote them.
@@ -166,6 +166,8 @@ class Staging:
             for piece in pieces:
                 copy.write(piece)
                 reach("postgres.write.in_copy")
+        if "pages" in details:
+            details["pages"] = [*details["pages"], pages(connection, TableName(self.state.schema, details["table"]))]
         return replace(receipt, rows=copying.rows, bytes=copying.size, schema=schema, details=details)
 
     def _copied_around(
@@ -198,21 +200,21 @@ class Staging:
             replaced=aside.replaced,
         )
 
-    def room(  # noqa: PLR0913 -- what decides it
+    def room(
         self,
         connection: psycopg.Connection[Any],
         name: str,
         schema: pa.Schema,
         placing: Placing,
         there: Table | None,
-        *,
-        alone: bool = False,
-    ) -> dict[str, str]:
+    ) -> dict[str, Any]:
         """Make a table for a piece, or find one that it may share: what its receipt is to tell of it."""
-        joined, shared = None, {}
-        if self.sharing is not None and there is None and not alone and adoptable(connection, self.target.schema):
+        joined: str | None = None
+        shared: dict[str, Any] = {}
+        if self.sharing is not None and there is None and adoptable(connection, self.target.schema):
             joined = self.sharing.joined(connection, schema)
-            shared = {"run": self.sharing.run, "xid": transaction_number(connection)}
+            before = 0 if joined is None else pages(connection, TableName(self.state.schema, joined))
+            shared = {"run": self.sharing.run, "xid": transaction_number(connection), "pages": [before]}
         if joined is None:
             create_staging(connection, TableName(self.state.schema, name), placing, self.target, there)
         return {"table": joined or name, **shared}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -12,14 +13,15 @@ import pytest
 from de_classes.contracts import Batch, Mode, Receipt, Stream
 from de_classes.errors import Overtaken
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+from de_classes.utils.checksum import checksum
 
 SCHEMA = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("name", pa.string())])
 ORDERS = Stream("orders", ("id",), SCHEMA)
 PLAIN = Stream("orders", (), SCHEMA)
 
 
-def rows(*ids: int, name: str = "x", checksum: str | None = None) -> Batch:
-    return Batch(pa.RecordBatch.from_pylist([{"id": n, "name": name} for n in ids], SCHEMA), checksum=checksum)
+def rows(*ids: int, name: str = "x") -> Batch:
+    return Batch(pa.RecordBatch.from_pylist([{"id": n, "name": name} for n in ids], SCHEMA))
 
 
 def table_of(receipt: Receipt) -> str:
@@ -125,14 +127,35 @@ def test_where_the_last_row_of_a_key_counts_nothing_is_shared(client: PostgresCl
     assert client.fetch("SELECT name FROM orders") == [("2",)]
 
 
-def test_what_is_read_back_is_alone(client: PostgresClient) -> None:
-    """A piece whose values are verified has its own table, which nobody joins."""
+def test_what_is_read_back_is_one_piece(client: PostgresClient) -> None:
+    """Of a table that pieces share, written at once or one after the other, each has the sum of its own rows."""
+    within: list[Receipt] = []
     with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
-        pieces = [load.write("a", iter([rows(1, checksum="1")])), load.write("b", iter([rows(2, checksum="2")]))]
-        pieces.append(load.write("c", iter([rows(3)])))
-        assert len({table_of(piece) for piece in pieces}) == 3
-        load.commit(pieces, {"at": 1})
-    assert ids(client) == [1, 2, 3]
+
+        def slow() -> Iterator[Batch]:
+            for n in range(10):
+                yield rows(*range(10_000 + n, 30_000 + n, 10))
+            within.append(load.write("meanwhile", iter([rows(*range(2000))])))
+            yield rows(1_000_001)
+
+        first = load.write("first", iter([rows(1_000_000)]))
+        pieces = [first, load.write("slow", slow()), *within, load.write("last", iter([rows(*range(5000, 7000))]))]
+        assert len({table_of(piece) for piece in pieces}) == 1
+        summed = [load.checksum(piece, ["id", "name"]) for piece in pieces]
+        for piece, found in zip(pieces, summed, strict=True):
+            own = client.fetch(f"SELECT id FROM {table_of(piece)} WHERE xmin = '{piece.details['xid']}'::xid")
+            assert len(own) == piece.rows
+            assert found == str(checksum([rows(*(n for (n,) in own)).records]))
+        assert len(set(summed)) == 4
+
+
+def test_what_is_read_back_is_found_wherever_it_is(client: PostgresClient) -> None:
+    """Rows that are not in the pages where they are looked for first are found in the others."""
+    with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
+        pieces = [load.write(f"split {n}", iter([rows(*range(n, 900, 2))])) for n in range(2)]
+        lost = replace(pieces[1], details={**pieces[1].details, "pages": [0, 1]})
+        found = [load.checksum(piece, ["id", "name"]) for piece in (pieces[0], pieces[1], lost)]
+    assert found == [str(checksum([rows(*range(n, 900, 2)).records])) for n in (0, 1, 1)]
 
 
 def test_the_next_run_makes_the_target_of_what_one_that_stopped_has_left(client: PostgresClient) -> None:
