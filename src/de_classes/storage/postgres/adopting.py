@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from .state import State
     from .types import Column
 
-__all__ = ["adopt", "adoptable"]
+__all__ = ["NO_NULLS", "adopt", "adoptable"]
+
+NO_NULLS = "de_classes_no_nulls"
+"""A constraint of staging tables: there are no nulls where the target takes none, and nobody need look for them."""
 
 _TOLD_APART = """
 SELECT EXISTS (
@@ -106,6 +109,7 @@ def _became(  # noqa: PLR0913 -- what becomes what
             connection.execute(f"ALTER TABLE {moved.sql} RENAME TO {quoted(target.table)}".encode())
             if parts:
                 connection.execute(f"ALTER TABLE {target.sql} {', '.join(parts)}".encode())
+            connection.execute(f"ALTER TABLE {target.sql} DROP CONSTRAINT IF EXISTS {NO_NULLS}".encode())
             return True
     except (psycopg.IntegrityError, psycopg.errors.LockNotAvailable):
         # A merge takes the last row of each key; whatever else is wrong, moving the rows says which it is. Who holds

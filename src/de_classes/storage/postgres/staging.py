@@ -12,7 +12,7 @@ from de_classes.errors import ConfigurationError
 from de_classes.utils.faults import reach
 from de_classes.utils.read_ahead import read_ahead
 
-from .adopting import adoptable
+from .adopting import NO_NULLS, adoptable
 from .altering import refuse_obstacles
 from .catalogue import column_list, table_in_catalogue
 from .copying_in import Copying
@@ -292,5 +292,9 @@ def create_staging(
     ]
     origin = f"FROM {target.sql} " if there is not None else ""
     # What may become the target itself is logged from the start; what is copied into it once more need not be.
-    kind = "TABLE" if there is None and adoptable(connection, target.schema) else "UNLOGGED TABLE"
+    becomes = there is None and adoptable(connection, target.schema)
+    kind = "TABLE" if becomes else "UNLOGGED TABLE"
     connection.execute(f"CREATE {kind} {name.sql} AS SELECT {', '.join(parts)} {origin}WITH NO DATA".encode())
+    if becomes and placing.required:
+        no_nulls = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in sorted(placing.required))
+        connection.execute(f"ALTER TABLE {name.sql} ADD CONSTRAINT {NO_NULLS} CHECK ({no_nulls})".encode())

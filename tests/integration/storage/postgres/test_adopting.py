@@ -59,6 +59,7 @@ def test_the_largest_piece_becomes_the_table(client: PostgresClient, mode: Mode)
         "SELECT pg_get_constraintdef(oid), conname::text FROM pg_constraint WHERE contype = 'p'"
         " AND conrelid = 'orders'::regclass"
     ) == [("PRIMARY KEY (id)", "orders_pkey")]
+    assert client.fetch("SELECT count(*) FROM pg_constraint WHERE contype = 'c' AND conrelid > 0") == [(0,)]
     assert client.fetch("SELECT relpersistence::text FROM pg_class WHERE oid = 'orders'::regclass") == [("p",)]
     assert client.fetch("SELECT count(*) FROM pg_class WHERE relname LIKE 'staged\\_%' AND relkind = 'r'") == [(0,)]
 
