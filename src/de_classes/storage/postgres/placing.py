@@ -192,7 +192,8 @@ def place(
         )
     if target is None:
         # An enum exists only once the commit has created it; until then its labels are text.
-        return Placing(subject, tuple(columns), frozenset(primary_key))
+        required = {column.name for column in columns if not column.nullable} | set(primary_key)
+        return Placing(subject, tuple(columns), frozenset(required))
     there = {column.name: column for column in target.columns}
     required = {column.name for column in target.columns if not column.nullable} | set(primary_key)
     placed = [
