@@ -4,11 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from de_classes.testing.http import Asked, LoopbackServer, Reply
 
 SRC = Path(__file__).parents[3] / "src"
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Let programs that are started here take Ctrl-C, also where these tests run in the background and ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def program(*arguments: str, first: Path = SRC) -> subprocess.Popen[str]:

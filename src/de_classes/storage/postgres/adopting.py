@@ -102,7 +102,7 @@ def _became(  # noqa: PLR0913 -- what becomes what
         with connection.transaction() as savepoint:
             with not_for_long(connection, STAGING_LOCK_SECONDS):
                 connection.execute(f"LOCK TABLE {staged.name.sql} IN ACCESS EXCLUSIVE MODE".encode())
-            if state.shares(connection, [staged.name.table]) != {staged.name.table: len(staged.pieces)}:
+            if state.pieces_in(connection, staged.name.table) != len(staged.pieces):
                 raise psycopg.Rollback(savepoint)
             moved = TableName(target.schema, staged.name.table)
             connection.execute(f"ALTER TABLE {staged.name.sql} SET SCHEMA {quoted(target.schema)}".encode())

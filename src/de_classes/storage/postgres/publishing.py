@@ -69,7 +69,7 @@ class Publishing:
         pieces = [receipt for receipt in receipts if "table" in receipt.details]
         declared = self.destination.declared.get(self.stream.name, ())
         take_turns(connection, self.target, declared)
-        tables = staged_tables(connection, self.state, pieces)
+        tables = staged_tables(self.state, pieces)
         table, made, adopted = self._table_for(connection, pieces, tables)
         reach("postgres.commit.before_move")
         items = [item for receipt in receipts for item in receipt.items]

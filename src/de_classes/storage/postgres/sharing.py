@@ -99,17 +99,10 @@ class StagedTable:
 
     name: TableName
     pieces: tuple[Receipt, ...]
-    has_others: bool
-    """Whether there are rows of other pieces in it: such as were written twice, since the first answer was lost."""
 
     @property
     def source(self) -> str:
-        """What the rows of the pieces are selected from, in SQL: it may end with a WHERE."""
-        return self.by_number if self.has_others else self.name.sql
-
-    @property
-    def by_number(self) -> str:
-        """The same by the numbers of the pieces' transactions, if these are known: right whoever else writes."""
+        """What the rows of the pieces are selected from, in SQL, whoever else writes: it may end with a WHERE."""
         numbers = [str(piece.details["xid"]) for piece in self.pieces if "xid" in piece.details]
         return f"{self.name.sql} WHERE xmin = ANY ('{{{','.join(numbers)}}}'::xid[])" if numbers else self.name.sql
 
@@ -130,15 +123,9 @@ class StagedTable:
         return f"split {first}" if not others else f"splits {', '.join([first, *others])}"
 
 
-def staged_tables(
-    connection: psycopg.Connection[Any], state: State, pieces: Iterable[Receipt]
-) -> Sequence[StagedTable]:
+def staged_tables(state: State, pieces: Iterable[Receipt]) -> Sequence[StagedTable]:
     """The tables that pieces are in, in the order of the first piece of each."""
     found: dict[str, list[Receipt]] = {}
     for piece in pieces:
         found.setdefault(str(piece.details["table"]), []).append(piece)
-    numbers = state.shares(connection, list(found))
-    return [
-        StagedTable(TableName(state.schema, label), tuple(some), numbers.get(label, 0) > len(some))
-        for label, some in found.items()
-    ]
+    return [StagedTable(TableName(state.schema, label), tuple(some)) for label, some in found.items()]

@@ -23,7 +23,7 @@ from ._waiting import STAGING_LOCK_SECONDS, not_for_long
 from .identifiers import TableName, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from de_classes.contracts import Position
 
@@ -158,14 +158,10 @@ class State:
         )
         return [(table, _receipt_from_json(text)) for table, text in rows]
 
-    def shares(self, connection: psycopg.Connection[Any], tables: Sequence[str]) -> Mapping[str, int]:
-        """How many pieces are in each of these tables."""
-        rows = connection.execute(
-            f"SELECT receipt -> 'details' ->> 'table' AS at, count(*) FROM {self._staged}"
-            " WHERE receipt -> 'details' ->> 'table' = ANY(%s) GROUP BY at".encode(),
-            (list(tables),),
-        )
-        return dict(rows.fetchall())
+    def pieces_in(self, connection: psycopg.Connection[Any], table: str) -> int:
+        """How many pieces are in a staging table."""
+        sql = f"SELECT count(*) FROM {self._staged} WHERE receipt -> 'details' ->> 'table' = %s"
+        return int(_one(connection, sql, (table,)))
 
     def entered(self, connection: psycopg.Connection[Any], epoch: int) -> Sequence[tuple[str, Receipt]]:
         """What loads of this epoch have staged, oldest first, each by its table's name."""

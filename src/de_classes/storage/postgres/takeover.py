@@ -64,15 +64,14 @@ class TakeOver:
             return False
         return all(
             self._is_whole(connection, staged)
-            for staged in staged_tables(connection, state, (piece for piece in pieces if "table" in piece.details))
+            for staged in staged_tables(state, (piece for piece in pieces if "table" in piece.details))
         )
 
     def _is_whole(self, connection: psycopg.Connection[Any], staged: StagedTable) -> bool:
         found = table_in_catalogue(connection, staged.name)
         if found is None or not fits(found, self.target, staged.pieces[0], evolves=self.evolves):
             return False
-        # The run that is taken over from may be alive, and have written more in the meantime.
-        return _count(connection, staged.by_number) == staged.rows
+        return _count(connection, staged.source) == staged.rows
 
 
 def _count(connection: psycopg.Connection[Any], rows: str) -> int:
