@@ -81,7 +81,7 @@ def conditions(piece: Receipt) -> Sequence[str]:
         return [""]  # they are all there is
     is_its = f"xmin = '{piece.details['xid']}'::xid"
     told = piece.details.get("pages")
-    if not isinstance(told, list):
+    if not isinstance(told, list) or len(told) != 2:  # noqa: PLR2004 -- the first, and the one behind the last
         return [is_its]
     first, end = (int(page) for page in told)
     return [f"ctid >= '({max(0, first - _BEFORE)},0)' AND ctid < '({end},0)' AND {is_its}", is_its]

@@ -183,6 +183,7 @@ def test_bytes_that_are_handed_over_share_a_table_too(client: PostgresClient) ->
         pieces = [piece for split in plan.splits if (piece := load.take(split.id, split)) is not None]
         assert len(pieces) > 2
         assert len({table_of(piece) for piece in pieces}) == 1
+        assert len({load.checksum(piece, ["id"]) for piece in pieces}) == len(pieces)
         load.commit(pieces, plan.position)
     assert client.fetch("SELECT count(*), sum(id) FROM target.source") == [(50_000, 1_250_025_000)]
 
