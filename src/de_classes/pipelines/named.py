@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from de_classes.contracts import Mode
-from de_classes.storage.objects import DatasetDestination, DatasetSource, FileSource
+from de_classes.storage.objects import DatasetDestination, DatasetSource
 from de_classes.storage.postgres import PostgresDestination, PostgresSource
 
 from .pipeline import Pipeline
@@ -62,7 +62,7 @@ class ObjectStoreToPostgres(Pipeline):
         declared: Mapping[str, Sequence[Declaration]] | None = None,
         encoder: CopyEncoder | None = None,
     ) -> None:
-        source: Source = DatasetSource(store, prefix) if files is None else FileSource(store, files)
+        source: Source = DatasetSource(store, prefix) if files is None else _files_of(store, files)
         destination = PostgresDestination(
             postgres,
             schema=schema,
@@ -76,6 +76,12 @@ class ObjectStoreToPostgres(Pipeline):
             encoder=encoder,
         )
         super().__init__(name, source, destination, routes=routes, transforms=transforms, mode=mode, verify=verify)
+
+
+def _files_of(store: ObjectStore, files: Mapping[str, Files]) -> Source:
+    from de_classes.storage.objects import FileSource  # noqa: PLC0415 -- all formats, only where files are read
+
+    return FileSource(store, files)
 
 
 class PostgresToObjectStore(Pipeline):
