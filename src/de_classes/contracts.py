@@ -38,6 +38,7 @@ __all__ = [
     "Committed",
     "Destination",
     "Event",
+    "Expects",
     "Item",
     "JsonValue",
     "Ledger",
@@ -343,6 +344,18 @@ class Takes(Protocol):
         """Write the whole split by a way of its own, as `write` would; None where there is no such way for this split.
 
         Only offered what reaches the destination as it left the source: no transforms, and no other target.
+        """
+        ...
+
+
+@runtime_checkable
+class Expects(Protocol):
+    """A Load that arranges itself for how many pieces come."""
+
+    def expecting(self, pieces: int) -> Load:
+        """The same load, told how many pieces will be written to it, some of them at the same time.
+
+        Said before the first of them, if it is known; fewer may come.
         """
         ...
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from de_classes.contracts import Committed, Mode, StreamFailed, StreamFinished, StreamStarted
+from de_classes.contracts import Committed, Expects, Mode, StreamFailed, StreamFinished, StreamStarted
 from de_classes.errors import ConfigurationError, DeClassesError, Overtaken, PlanLost, StreamRestarted
 from de_classes.transforms.chain import apply
 from de_classes.utils.faults import reach
@@ -241,6 +241,8 @@ class Passage:
             {split_id: [receipt] for split_id, receipt in line.staged.items()} for line in self.lines
         ]
         missing = [(split, ids) for split in plan.splits if (ids := self._missing(split))]
+        for n, line in enumerate(self.lines):
+            line.expect(sum(n in ids for _, ids in missing))
         for ids, carried in self._workers().carry_all(missing):
             for (n, split_id), receipts in zip(ids.items(), carried.receipts, strict=True):
                 found[n][split_id] = receipts
@@ -312,6 +314,11 @@ class Line:
         """What an interrupted run has left of it; where values are verified, what can be."""
         there = self.load.staged
         return {name: one for name, one in there.items() if one.checksum is not None} if self.verifies else there
+
+    def expect(self, pieces: int) -> None:
+        """Tell the load how many pieces will be written to it, if it wants to know."""
+        if isinstance(self.load, Expects):
+            self.load = self.load.expecting(pieces)
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
         """Make it visible, count it and tell of it."""

@@ -1,8 +1,7 @@
 """A staging table becomes the target, where there is none yet: its rows need not be written a second time.
 
-They were committed as they were staged, and those of the piece that made the table are frozen already. A transaction
-whose snapshot is older than the commit, and which finds the table at all, sees them; rows of a table that was there
-before are never seen too early.
+They were committed as they were staged. A transaction whose snapshot is older than the commit, and which finds the
+table at all, sees them; rows of a table that was there before are never seen too early.
 """
 
 from __future__ import annotations

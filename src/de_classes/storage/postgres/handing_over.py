@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from ._errors import postgres_errors
 from .catalogue import column_list, table_in_catalogue
 from .identifiers import TableName
 from .placing import place
+from .sharing import new_name
 from .splitting import PostgresSplit
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class HandingOver:
         if placing is None or not isinstance(split, PostgresSplit):
             return None
         reach("postgres.write.before_copy")
-        staging, label = self.staging, f"staged_{uuid.uuid4().hex}"
+        staging, label = self.staging, new_name(self.staging.state).table
         there = table_in_catalogue(connection, staging.target)
         details = staging.room(connection, label, split.selection.schema, placing, there)
         name = TableName(staging.state.schema, details["table"])

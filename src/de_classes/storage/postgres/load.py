@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -45,8 +45,14 @@ class PostgresLoad:
     state: State
     epoch: int
     staged: Mapping[str, Receipt] = field(default_factory=dict)
+    pieces: int = 1
+    """How many pieces will be written: many share a table, while one is better off with its own."""
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """What tells its staging tables from those of another run that goes on where this one stopped."""
+    """What tells the tables that its pieces share from those of another run that goes on where this one stopped."""
+
+    def expecting(self, pieces: int) -> PostgresLoad:
+        """The same load, told how many pieces will be written to it."""
+        return replace(self, pieces=pieces)
 
     @property
     def client(self) -> PostgresClient:
@@ -110,7 +116,7 @@ class PostgresLoad:
             to.encoder,
             to.schema_changes,
             to.unfit,
-            Sharing(self.state, self.epoch, self.run) if may_share(self.mode) else None,
+            Sharing(self.state, self.epoch, self.run) if self.pieces > 1 and may_share(self.mode) else None,
             replaces,
         )
 

@@ -1,9 +1,11 @@
 """Staging tables that pieces of a load share, where it makes a new table: what becomes that table is written once.
 
-A piece goes into a table of its own, unless an earlier piece of the same run has left one with the same columns: then
-it goes there, and is committed together with its line in the ledger as ever. Which rows are whose, the server knows:
-the number of the transaction that wrote a row is its `xmin`, also after the row was frozen. What a piece that failed
-has left there nobody sees, and autovacuum makes room of it.
+Of many pieces that are to come, the first with certain columns opens a table for them: an empty one is committed, with
+a line in the ledger that says whose it is. It goes there, and so do all others, also at the same time, each committed
+together with its line in the ledger as ever. Which rows are whose, the server knows: the number of the transaction that
+wrote a row is its `xmin`, also after the row was frozen. What a piece that failed has left there nobody sees, and
+autovacuum makes room of it. A piece that is to be the only one makes its table in its own transaction instead: then
+nothing is left of it when it fails, and its rows are frozen as they are written.
 
 A piece that is read back by itself, to verify its values, is looked for in the pages that the table had or got while
 the piece was written; if these do not have all of its rows, in all pages. Pieces of which the last row of a key counts
@@ -12,6 +14,7 @@ are alone, since among others they would be in no order.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,7 @@ from de_classes.contracts import Mode
 from .identifiers import TableName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import pyarrow as pa
 
@@ -30,7 +33,16 @@ if TYPE_CHECKING:
 
     from .state import State
 
-__all__ = ["Sharing", "StagedTable", "conditions", "may_share", "pages", "staged_tables", "transaction_number"]
+__all__ = [
+    "Sharing",
+    "StagedTable",
+    "conditions",
+    "may_share",
+    "new_name",
+    "pages",
+    "staged_tables",
+    "transaction_number",
+]
 
 
 def may_share(mode: Mode) -> bool:
@@ -46,12 +58,29 @@ class Sharing:
     epoch: int
     run: str
 
-    def joined(self, connection: psycopg.Connection[Any], schema: pa.Schema) -> str | None:
-        """The table of an earlier piece with this schema, held until the transaction ends; None where there is none."""
-        for label, piece in self.state.begun(connection, self.epoch, self.run):
-            if piece.schema is not None and piece.schema.equals(schema) and self._held(connection, label):
-                return label
-        return None
+    def table(self, connection: psycopg.Connection[Any], schema: pa.Schema, make: Callable[[TableName], None]) -> str:
+        """The table for pieces with this schema, held until the transaction ends; made where there is none.
+
+        The transaction so far is committed then, and must have had no effect.
+        """
+        while (label := self._joined(connection, schema)) is None:
+            self._open(connection, schema, make)
+        return label
+
+    def _joined(self, connection: psycopg.Connection[Any], schema: pa.Schema) -> str | None:
+        opened = self.state.opened(connection, self.epoch, self.run)
+        return next((label for label, of in opened if schema.equals(of) and self._held(connection, label)), None)
+
+    def _open(self, connection: psycopg.Connection[Any], schema: pa.Schema, make: Callable[[TableName], None]) -> None:
+        """Make a table and commit it, unless another piece has just done so."""
+        connection.commit()
+        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # to see what was done while waiting
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"de_classes stages {self.run}",))
+        if self._joined(connection, schema) is None:
+            name = new_name(self.state)
+            make(name)
+            self.state.open(connection, self.epoch, name.table, self.run, schema)
+        connection.commit()
 
     def _held(self, connection: psycopg.Connection[Any], label: str) -> bool:
         name = TableName(self.state.schema, label)
@@ -61,6 +90,11 @@ class Sharing:
         except psycopg.errors.UndefinedTable:  # another run's commit has dropped it: this one will be told so
             return False
         return True
+
+
+def new_name(state: State) -> TableName:
+    """A name for a staging table that no other has."""
+    return TableName(state.schema, f"staged_{uuid.uuid4().hex}")
 
 
 _BEFORE = 1024

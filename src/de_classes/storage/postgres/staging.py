@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from .placing import place
 from .quarantine import Rejects
 from .reading_back import is_checkable
 from .setting_aside import SettingAside
-from .sharing import pages, transaction_number
+from .sharing import new_name, pages, transaction_number
 from .sieving import Sieve
 from .state import alive_of, rejects_of
 
@@ -79,7 +78,7 @@ class Staging:
         encoding = connection.info.parameter_status("server_encoding") or ""
         with Rejects(CsvEncoder(), encoding) as rejects, AliveKeys(self.target, CsvEncoder()) as alive:
             passing = _Passing(batches, rejects, alive)
-            name = f"staged_{uuid.uuid4().hex}"
+            name = new_name(self.state).table
             receipt = Receipt(split_id, 0, 0, None)
             if (first := next(passing, None)) is not None:
                 if self.sets_aside:
@@ -151,7 +150,7 @@ class Staging:
         details = self.room(connection, name, schema, placing, there)
         reach("postgres.write.after_create")
         copying = Copying(placing, encoder, schema)
-        # Nobody sees a table before it is committed, so the first rows may be such as need no look at who wrote them.
+        # Nobody sees a table before it is committed, so its rows may be such as need no look at who wrote them.
         freeze = "FREEZE, " if details["table"] == name else ""
         statement = self._copy(details["table"], placing, f"{freeze}{encoder.options}")
         rows = chain.from_iterable(map(copying.written, chain([first], passing)))
@@ -208,16 +207,17 @@ class Staging:
         placing: Placing,
         there: Table | None,
     ) -> dict[str, Any]:
-        """Make a table for a piece, or find one that it may share: what its receipt is to tell of it."""
-        joined: str | None = None
-        shared: dict[str, Any] = {}
-        if self.sharing is not None and there is None and adoptable(connection, self.target.schema):
-            joined = self.sharing.joined(connection, schema)
-            before = 0 if joined is None else pages(connection, TableName(self.state.schema, joined))
-            shared = {"run": self.sharing.run, "xid": transaction_number(connection), "pages": [before]}
-        if joined is None:
-            create_staging(connection, TableName(self.state.schema, name), placing, self.target, there)
-        return {"table": joined or name, **shared}
+        """Make a table for a piece, or find the one that it shares: what its receipt is to tell of it."""
+
+        def make(name: TableName) -> None:
+            create_staging(connection, name, placing, self.target, there)
+
+        if self.sharing is None or there is not None or not adoptable(connection, self.target.schema):
+            make(TableName(self.state.schema, name))
+            return {"table": name}
+        shared = self.sharing.table(connection, schema, make)
+        before = pages(connection, TableName(self.state.schema, shared))
+        return {"table": shared, "xid": transaction_number(connection), "pages": [before]}
 
     def _placing(self, connection: psycopg.Connection[Any], schema: pa.Schema) -> tuple[Placing, Table | None]:
         """Where columns such as these go, and the target as it is."""

@@ -1,8 +1,9 @@
 """What a destination remembers in the database: positions and epochs, what is staged, and which items are loaded.
 
 `positions` has a row for each pipeline and stream that ever began: the epoch rises with every commit, so that a load
-that was overtaken finds another one than it began with. `staged` is the ledger: a row stands there exactly if its table
-is completely written, since both come with one transaction; a piece's rejected records have a table beside it.
+that was overtaken finds another one than it began with. `staged` is the ledger: a piece has a row there exactly if it
+is completely written, since both come with one transaction; a piece's rejected records have a table beside it. A table
+that pieces share has a row of its own.
 
 Positions and receipts are kept as json and not as jsonb: text comes back as it was.
 """
@@ -52,6 +53,8 @@ CREATE TABLE IF NOT EXISTS {schema}.loaded (
 """
 
 _MINE = "pipeline = %s AND stream = %s AND target = %s"
+_OPENED_BY = "(receipt -> 'details' ->> 'opened_by')"
+"""The run that has made a table for pieces to share, in the line of the table; NULL in that of a piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,26 +151,34 @@ class State:
             (table, *self.key, epoch, receipt.split_id, _receipt_to_json(receipt)),
         )
 
-    def begun(self, connection: psycopg.Connection[Any], epoch: int, run: str) -> Sequence[tuple[str, Receipt]]:
-        """The tables that this run has made so far, oldest first, each with the piece that it was made for."""
+    def open(self, connection: psycopg.Connection[Any], epoch: int, table: str, run: str, schema: pa.Schema) -> None:
+        """Say that a run has made a table for pieces with this schema: the line of a split without rows."""
+        self.enter(connection, epoch, table, Receipt("", 0, 0, schema, details={"table": table, "opened_by": run}))
+
+    def opened(
+        self, connection: psycopg.Connection[Any], epoch: int, run: str | None = None
+    ) -> Sequence[tuple[str, pa.Schema]]:
+        """The tables that this run, or any, has made for pieces to share, oldest first, and the schema of those."""
         rows = connection.execute(
             f"SELECT table_name, receipt::text FROM {self._staged} WHERE {_MINE} AND epoch = %s"
-            " AND receipt -> 'details' ->> 'run' = %s AND receipt -> 'details' ->> 'table' = table_name"
-            " ORDER BY written_at, table_name".encode(),
+            f" AND {_OPENED_BY} = coalesce(%s, {_OPENED_BY}) ORDER BY written_at, table_name".encode(),
             (*self.key, epoch, run),
         )
-        return [(table, _receipt_from_json(text)) for table, text in rows]
+        receipts = [(table, _receipt_from_json(text)) for table, text in rows]
+        return [(table, receipt.schema) for table, receipt in receipts if receipt.schema is not None]
 
     def pieces_in(self, connection: psycopg.Connection[Any], table: str) -> int:
         """How many pieces are in a staging table."""
-        sql = f"SELECT count(*) FROM {self._staged} WHERE receipt -> 'details' ->> 'table' = %s"
+        sql = (
+            f"SELECT count(*) FROM {self._staged} WHERE receipt -> 'details' ->> 'table' = %s AND {_OPENED_BY} IS NULL"
+        )
         return int(_one(connection, sql, (table,)))
 
     def entered(self, connection: psycopg.Connection[Any], epoch: int) -> Sequence[tuple[str, Receipt]]:
         """What loads of this epoch have staged, oldest first, each by its table's name."""
         rows = connection.execute(
             f"SELECT table_name, receipt::text FROM {self._staged} WHERE {_MINE} AND epoch = %s"
-            " ORDER BY written_at, table_name".encode(),
+            f" AND {_OPENED_BY} IS NULL ORDER BY written_at, table_name".encode(),
             (*self.key, epoch),
         )
         return [(table, _receipt_from_json(text)) for table, text in rows]

@@ -39,13 +39,13 @@ class TakeOver:
         A crash of the server empties unlogged tables; a target that was altered since needs other staging tables; and
         where the last row of a key counts, one that pieces share is no good.
         """
-        tables: dict[str, list[tuple[str, Receipt]]] = {}
+        tables: dict[str, list[tuple[str, Receipt]]] = {table: [] for table, _ in state.opened(connection, epoch)}
         for label, piece in state.entered(connection, epoch):
             tables.setdefault(str(piece.details.get("table", label)), []).append((label, piece))
         staged: dict[str, Receipt] = {}
         for table, labelled in tables.items():
             pieces = [piece for _, piece in labelled]
-            if self._are_whole(connection, state, pieces):
+            if pieces and self._are_whole(connection, state, pieces):
                 staged |= {piece.split_id: piece for piece in pieces}
             else:
                 state.forget(connection, list({table, *(label for label, _ in labelled)}))

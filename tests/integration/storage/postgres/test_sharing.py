@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from de_classes.contracts import Batch, Mode, Receipt, Stream
 from de_classes.errors import Overtaken
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+from de_classes.storage.postgres.load import PostgresLoad
 from de_classes.utils.checksum import checksum
 
 SCHEMA = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("name", pa.string())])
@@ -37,6 +41,13 @@ def ids(client: PostgresClient) -> list[int]:
     return list(there)
 
 
+@contextmanager
+def begun(destination: PostgresDestination, stream: Stream, mode: Mode) -> Iterator[PostgresLoad]:
+    """A load that is told of many pieces to come."""
+    with destination.begin("test", stream, mode) as load:
+        yield load.expecting(9)
+
+
 def nothing_is_left(client: PostgresClient) -> bool:
     tables = client.fetch("SELECT count(*) FROM pg_class WHERE relname LIKE 'staged\\_%' AND relkind = 'r'")
     return tables == [(0,)] and client.fetch("SELECT count(*) FROM de_classes.staged") == [(0,)]
@@ -45,7 +56,7 @@ def nothing_is_left(client: PostgresClient) -> bool:
 @pytest.mark.parametrize("mode", [Mode.APPEND, Mode.REPLACE])
 def test_later_pieces_go_into_the_table_of_the_first(client: PostgresClient, mode: Mode) -> None:
     """Three pieces have one table, its file is the target's, and the target has all of their rows."""
-    with PostgresDestination(client).begin("test", ORDERS, mode) as load:
+    with begun(PostgresDestination(client), ORDERS, mode) as load:
         pieces = [load.write(f"split {n}", iter([rows(n, n + 10)])) for n in range(3)]
         assert len({table_of(piece) for piece in pieces}) == 1
         file = filenode(client, table_of(pieces[0]))
@@ -56,24 +67,62 @@ def test_later_pieces_go_into_the_table_of_the_first(client: PostgresClient, mod
 
 
 def test_pieces_that_are_written_at_once_wait_for_nobody(client: PostgresClient) -> None:
-    """What is not committed yet is joined by nobody; later ones join what was begun first."""
+    """While the first piece of a load is being written, others go into the same table."""
     within: list[Receipt] = []
-    with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(PostgresDestination(client), ORDERS, Mode.APPEND) as load:
 
         def slow() -> Iterator[Batch]:
             yield rows(1)
             within.append(load.write("meanwhile", iter([rows(2)])))
-            within.append(load.write("then", iter([rows(3)])))
-            yield rows(4)
+            yield rows(3)
 
         pieces = [load.write("slow", slow()), *within]
-        pieces.append(load.write("last", iter([rows(5)])))
-        slow_table, meanwhile, then, last = map(table_of, pieces)
-        assert meanwhile == then
-        assert last == slow_table != then
+        assert len({table_of(piece) for piece in pieces}) == 1
         load.commit(pieces, {"at": 1})
-    assert ids(client) == [1, 2, 3, 4, 5]
+    assert ids(client) == [1, 2, 3]
     assert nothing_is_left(client)
+
+
+def test_of_pieces_that_begin_at_once_one_opens_the_table(client: PostgresClient) -> None:
+    """Eight threads that find no table wait for the one that makes it, and no second one is made."""
+    ready = threading.Barrier(8)
+    with begun(PostgresDestination(client), ORDERS, Mode.APPEND) as load, ThreadPoolExecutor(8) as threads:
+
+        def at_once(n: int) -> Iterator[Batch]:
+            ready.wait()
+            yield rows(n)
+
+        pieces = list(threads.map(lambda n: load.write(f"split {n}", at_once(n)), range(8)))
+        assert len({table_of(piece) for piece in pieces}) == 1
+        load.commit(pieces, {"at": 1})
+    assert ids(client) == list(range(8))
+    assert nothing_is_left(client)
+
+
+def test_a_table_that_was_opened_for_nothing_goes(client: PostgresClient) -> None:
+    """Where the only piece of a run broke off, its table is empty, and the next run drops it."""
+
+    def breaks() -> Iterator[Batch]:
+        yield rows(1)
+        raise ConnectionResetError
+
+    destination = PostgresDestination(client)
+    with begun(destination, ORDERS, Mode.APPEND) as load, pytest.raises(ConnectionResetError):
+        load.write("split", breaks())
+    assert not nothing_is_left(client)
+    with begun(destination, ORDERS, Mode.APPEND) as load:
+        assert not load.staged
+    assert nothing_is_left(client)
+
+
+def test_a_table_that_somebody_dropped_is_opened_anew(client: PostgresClient) -> None:
+    """A piece that finds its run's table gone does not look for it for ever."""
+    with begun(PostgresDestination(client), ORDERS, Mode.APPEND) as load:
+        client.run(f"DROP TABLE {table_of(load.write('split', iter([rows(1)])))}")
+        pieces = [load.write("split", iter([rows(1)])), load.write("other", iter([rows(2)]))]
+        assert len({table_of(piece) for piece in pieces}) == 1
+        load.commit(pieces, {"at": 1})
+    assert ids(client) == [1, 2]
 
 
 def test_a_piece_that_breaks_off_leaves_no_row(client: PostgresClient) -> None:
@@ -83,7 +132,7 @@ def test_a_piece_that_breaks_off_leaves_no_row(client: PostgresClient) -> None:
         yield rows(*range(100, 200))
         raise ConnectionResetError
 
-    with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(PostgresDestination(client), ORDERS, Mode.APPEND) as load:
         pieces = [load.write("first", iter([rows(1)]))]
         with pytest.raises(ConnectionResetError):
             load.write("second", breaks())
@@ -96,7 +145,7 @@ def test_a_piece_that_breaks_off_leaves_no_row(client: PostgresClient) -> None:
 @pytest.mark.parametrize("mode", [Mode.APPEND, Mode.REPLACE])
 def test_a_piece_that_was_written_twice_comes_once(client: PostgresClient, mode: Mode) -> None:
     """Where a piece was committed and its answer lost, the second of its kind is taken, and the first left behind."""
-    with PostgresDestination(client).begin("test", ORDERS, mode) as load:
+    with begun(PostgresDestination(client), ORDERS, mode) as load:
         load.write("split", iter([rows(1, 2)]))
         pieces = [load.write("split", iter([rows(1, 2)])), load.write("other", iter([rows(3)]))]
         assert client.fetch(f"SELECT count(*) FROM {table_of(pieces[0])}") == [(5,)]
@@ -108,7 +157,7 @@ def test_a_piece_that_was_written_twice_comes_once(client: PostgresClient, mode:
 def test_other_columns_have_another_table(client: PostgresClient) -> None:
     """A piece with a column more stands alone, and the table has it."""
     more = pa.RecordBatch.from_pylist([{"id": 3, "name": "x", "more": True}])
-    with PostgresDestination(client, schema_changes="evolve").begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(PostgresDestination(client, schema_changes="evolve"), ORDERS, Mode.APPEND) as load:
         pieces = [load.write("a", iter([rows(1)])), load.write("b", iter([Batch(more)]))]
         pieces.append(load.write("c", iter([rows(2)])))
         first, second, third = map(table_of, pieces)
@@ -120,7 +169,7 @@ def test_other_columns_have_another_table(client: PostgresClient) -> None:
 @pytest.mark.parametrize("mode", [Mode.MERGE, Mode.HISTORY])
 def test_where_the_last_row_of_a_key_counts_nothing_is_shared(client: PostgresClient, mode: Mode) -> None:
     """Pieces of a merge and of a history keep their order, each in its own table."""
-    with PostgresDestination(client).begin("test", ORDERS, mode) as load:
+    with begun(PostgresDestination(client), ORDERS, mode) as load:
         pieces = [load.write(f"split {n}", iter([rows(1, name=str(n))])) for n in range(3)]
         assert len({table_of(piece) for piece in pieces}) == 3
         load.commit(pieces, {"at": 1})
@@ -130,7 +179,7 @@ def test_where_the_last_row_of_a_key_counts_nothing_is_shared(client: PostgresCl
 def test_what_is_read_back_is_one_piece(client: PostgresClient) -> None:
     """Of a table that pieces share, written at once or one after the other, each has the sum of its own rows."""
     within: list[Receipt] = []
-    with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(PostgresDestination(client), ORDERS, Mode.APPEND) as load:
 
         def slow() -> Iterator[Batch]:
             for n in range(10):
@@ -151,7 +200,7 @@ def test_what_is_read_back_is_one_piece(client: PostgresClient) -> None:
 
 def test_what_is_read_back_is_found_wherever_it_is(client: PostgresClient) -> None:
     """Rows that are not in the pages where they are looked for first are found in the others."""
-    with PostgresDestination(client).begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(PostgresDestination(client), ORDERS, Mode.APPEND) as load:
         pieces = [load.write(f"split {n}", iter([rows(*range(n, 900, 2))])) for n in range(2)]
         lost = replace(pieces[1], details={**pieces[1].details, "pages": [0, 1]})
         found = [load.checksum(piece, ["id", "name"]) for piece in (pieces[0], pieces[1], lost)]
@@ -161,9 +210,9 @@ def test_what_is_read_back_is_found_wherever_it_is(client: PostgresClient) -> No
 def test_the_next_run_makes_the_target_of_what_one_that_stopped_has_left(client: PostgresClient) -> None:
     """Its pieces are taken over, new ones have a table of their own, and the larger of the two becomes the target."""
     destination = PostgresDestination(client)
-    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(destination, ORDERS, Mode.APPEND) as load:
         left = [load.write(f"split {n}", iter([rows(n, n + 10)])) for n in range(2)]
-    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(destination, ORDERS, Mode.APPEND) as load:
         assert dict(load.staged) == {piece.split_id: piece for piece in left}
         new = load.write("split 2", iter([rows(2)]))
         assert table_of(new) != table_of(left[0])
@@ -179,7 +228,7 @@ def test_bytes_that_are_handed_over_share_a_table_too(client: PostgresClient) ->
     client.run("CREATE TABLE source AS SELECT n::int AS id FROM generate_series(1, 50000) n")
     source = PostgresSource(client, tables=["source"], split_bytes=1 << 19)
     destination, stream = PostgresDestination(client, schema="target"), Stream("source")
-    with source.plan(stream, None) as plan, destination.begin("test", stream, Mode.APPEND) as load:
+    with source.plan(stream, None) as plan, begun(destination, stream, Mode.APPEND) as load:
         pieces = [piece for split in plan.splits if (piece := load.take(split.id, split)) is not None]
         assert len(pieces) > 2
         assert len({table_of(piece) for piece in pieces}) == 1
@@ -192,10 +241,10 @@ def test_bytes_that_are_handed_over_share_a_table_too(client: PostgresClient) ->
 def test_a_run_in_another_mode_takes_over_nothing_that_is_shared(client: PostgresClient, mode: Mode) -> None:
     """Of rows in no order nobody knows the last: they are dropped, and copied again."""
     destination = PostgresDestination(client)
-    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(destination, ORDERS, Mode.APPEND) as load:
         for n in range(2):
             load.write(f"split {n}", iter([rows(n)]))
-    with destination.begin("test", ORDERS, mode) as load:
+    with begun(destination, ORDERS, mode) as load:
         assert not load.staged
     assert nothing_is_left(client)
 
@@ -203,10 +252,10 @@ def test_a_run_in_another_mode_takes_over_nothing_that_is_shared(client: Postgre
 def test_a_table_that_lost_rows_is_not_taken_over(client: PostgresClient) -> None:
     """All pieces in it are copied again, since it can be the target no more."""
     destination = PostgresDestination(client)
-    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(destination, ORDERS, Mode.APPEND) as load:
         pieces = [load.write(f"split {n}", iter([rows(n)])) for n in range(2)]
     client.run(f"DELETE FROM {table_of(pieces[0])} WHERE id = 1")
-    with destination.begin("test", ORDERS, Mode.APPEND) as load:
+    with begun(destination, ORDERS, Mode.APPEND) as load:
         assert not load.staged
     assert nothing_is_left(client)
 
@@ -214,9 +263,9 @@ def test_a_table_that_lost_rows_is_not_taken_over(client: PostgresClient) -> Non
 def test_two_runs_at_once_do_each_other_no_harm(client: PostgresClient) -> None:
     """A run takes over from one that is alive and writes on: the first to commit wins, the other is told so."""
     destination = PostgresDestination(client)
-    with destination.begin("test", PLAIN, Mode.APPEND) as slow:
+    with begun(destination, PLAIN, Mode.APPEND) as slow:
         first = slow.write("a", iter([rows(1)]))
-        with destination.begin("test", PLAIN, Mode.APPEND) as quick:
+        with begun(destination, PLAIN, Mode.APPEND) as quick:
             assert list(quick.staged) == ["a"]
             late = slow.write("b", iter([rows(2)]))
             assert table_of(late) == table_of(first)
@@ -225,7 +274,7 @@ def test_two_runs_at_once_do_each_other_no_harm(client: PostgresClient) -> None:
             slow.commit([first, late], {"at": 1})
         slow.write("c", iter([rows(3)]))
     assert ids(client) == [1, 2]
-    with destination.begin("test", PLAIN, Mode.APPEND):
+    with begun(destination, PLAIN, Mode.APPEND):
         pass
     assert nothing_is_left(client)
 
@@ -233,14 +282,14 @@ def test_two_runs_at_once_do_each_other_no_harm(client: PostgresClient) -> None:
 def test_a_table_that_somebody_still_writes_to_is_left_for_later(client: PostgresClient, postgres_url: str) -> None:
     """A worker that was given up holds the shared table: its rows are moved, and the next run drops it."""
     impatient = PostgresDestination(PostgresClient(postgres_url, lock_timeout_seconds=0.1))
-    with impatient.begin("test", PLAIN, Mode.APPEND) as load, psycopg.connect(postgres_url) as other:
+    with begun(impatient, PLAIN, Mode.APPEND) as load, psycopg.connect(postgres_url) as other:
         pieces = [load.write(f"split {n}", iter([rows(n)])) for n in range(2)]
         other.execute(f"INSERT INTO {table_of(pieces[0])} VALUES (7, 'never committed')".encode())
         load.commit(pieces, {"at": 1})
         assert ids(client) == [0, 1]
-        assert client.fetch("SELECT count(*) FROM de_classes.staged") == [(2,)]
+        assert client.fetch("SELECT count(*) FROM de_classes.staged") == [(3,)]
         other.rollback()
-    with impatient.begin("test", PLAIN, Mode.APPEND) as load:
+    with begun(impatient, PLAIN, Mode.APPEND) as load:
         assert not load.staged
     assert ids(client) == [0, 1]
     assert nothing_is_left(client)
