@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pyarrow as pa
 import pytest
 
-from de_classes.contracts import Batch, Mode
+from de_classes.contracts import Batch, Mode, Stream
 from de_classes.errors import TableNotFound
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource, RowVersions, TableName
+from de_classes.storage.postgres.load import PostgresLoad
 from de_classes.testing.contract import DestinationContract, Leftovers, ReadBack, ReadQuarantine, SourceContract
 from de_classes.testing.contract.growing import rejects
 from de_classes.testing.contract.loading import ORDERS
@@ -129,6 +131,21 @@ def reject_one(destination: PostgresDestination, pipeline: str, mode: Mode, day:
     with destination.begin(pipeline, ORDERS, mode) as load:
         receipt = load.write("split", iter([Batch(pa.record_batch({"id": [day]}), None, rejects(str(day)))]))
         load.commit([receipt], {"day": day})
+
+
+class _ToldOfMany(PostgresDestination):
+    """A destination whose loads have been told that many pieces come."""
+
+    @contextmanager
+    def begin(self, pipeline: str, stream: Stream, mode: Mode) -> Iterator[PostgresLoad]:
+        with super().begin(pipeline, stream, mode) as load:
+            yield load.expecting(9)
+
+
+class TestDestinationToldOfMany(TestDestination):
+    @pytest.fixture
+    def destination(self, postgres_url: str) -> PostgresDestination:
+        return _ToldOfMany(postgres_url)
 
 
 class TestTruncatingDestination(TestDestination):
