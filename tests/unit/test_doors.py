@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -33,3 +34,14 @@ def test_every_door_says_how_it_is_used(
     called = module.replace(".parent", ".source").replace(".resource", ".source")  # what they describe, a source reads
     assert f"usage: python -m {called}" in told
     assert told.count(f"\n  python -m {called} ") >= 2
+
+
+def test_every_door_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m de_classes` names each module that runs alone once, with what it shows."""
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("de_classes", run_name="__main__")
+    assert ended.value.code == 0
+    listed = re.findall(r"^  python -m (\S+) +\S", capsys.readouterr().out, re.MULTILINE)
+    described_by_sources = {"de_classes.api.parent", "de_classes.api.resource"}
+    assert set(doors()) - described_by_sources <= set(listed)
+    assert len(set(listed)) == len(listed)
