@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from de_classes.errors import TransformFailed
+from de_classes.utils.picking import rows_where
 
 from ._evaluate import check_computed, described, evaluate
 
@@ -40,4 +41,4 @@ class Filter:
             raise TransformFailed(
                 repr(self), f"its condition gives {mask.type}, not true or false", "Compare with something."
             )
-        return batch.filter(cast("pa.BooleanArray", mask))
+        return rows_where(batch, mask)

@@ -95,3 +95,8 @@ class TestFilter:
         """What can neither be evaluated nor called is refused before any batch comes."""
         with pytest.raises(ConfigurationError, match="neither an expression nor a function"):
             Filter("n > 0")  # type: ignore[arg-type]
+
+    def test_any_layout_is_filtered(self) -> None:
+        """Layouts that Arrow has no kernel for, such as the views that other libraries hand over, are kept as such."""
+        batch = pa.record_batch({"n": [1, 2, 3], "s": pa.array(["a", "b", None], pa.string_view())})
+        assert Filter(pc.field("n") != 2)(batch).to_pylist() == [{"n": 1, "s": "a"}, {"n": 3, "s": None}]

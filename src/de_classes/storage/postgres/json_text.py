@@ -59,12 +59,13 @@ def _scalars(array: Array, refuse: Refuse) -> Array:
         if odd >= 0:
             raise refuse(odd, "NaN or an infinity in a nested value")
     text = text_of(array, refuse)
-    if pa.types.is_string(type_):
-        text = _escaped(text)
-    if pa.types.is_string(type_) or pa.types.is_temporal(type_):
-        zone = "Z" if pa.types.is_timestamp(type_) and type_.tz else ""
-        return pc.binary_join_element_wise('"', text, f'{zone}"', "")
-    return text
+    if pa.types.is_string(type_) or pa.types.is_binary(type_):
+        text = _escaped(text)  # bytes are spelled with a backslash
+    elif pa.types.is_timestamp(type_) and type_.tz:
+        text = pc.replace_substring_regex(text, "( BC)?$", r"Z\1")
+    elif not pa.types.is_temporal(type_):
+        return text  # a number or a truth value
+    return pc.binary_join_element_wise('"', text, '"', "")
 
 
 def _escaped(text: Array) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from de_classes.errors import ValueNotHeld
+from de_classes.utils.picking import rows_where
 from de_classes.utils.quarantine import REJECTED
 
 from .copying_in import SLICE_BYTES, Copying, refuse_other_columns
@@ -74,9 +75,8 @@ class SettingAside:
         numbers = np.arange(self.seen, self.seen + records.num_rows)
         self.seen += records.num_rows
         if wrong.any():
-            mask = pa.array(wrong)
-            self._reject_columns(records.filter(mask), numbers[wrong].tolist())
-            records, numbers = records.filter(pa.array(~wrong)), numbers[~wrong]
+            self._reject_columns(rows_where(records, pa.array(wrong)), numbers[wrong].tolist())
+            records, numbers = rows_where(records, pa.array(~wrong)), numbers[~wrong]
         self._copy(self.sieve.left(records), numbers.tolist())
 
     def _reject_columns(self, records: pa.RecordBatch, numbers: Sequence[int]) -> None:

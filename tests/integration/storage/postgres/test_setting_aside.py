@@ -167,3 +167,25 @@ def test_the_last_row_of_a_key_still_wins(client: PostgresClient, unfit: Any) ->
     assert report.rejected == 42
     taken = [row for row in rows if unfit == "null" or row["text"] != "\0"]
     assert dict(client.fetch("SELECT id, n FROM t")) == {row["id"]: row["n"] for row in taken}
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (pa.array([b"\xde\xad"]), "\\xdead"),
+        (pa.array([[b"ab", None]], pa.list_(pa.binary(2))), ["\\x6162", None]),
+        (pa.array([pa.MonthDayNano([1, -2, 3000])]), "1 months -2 days 3 microseconds"),
+        (pa.array([-63_549_619_200_000_000], pa.timestamp("us", "UTC")), "0045-03-12 00:00:00.000000Z BC"),
+        (pa.array(['ü"\\'], pa.string_view()), 'ü"\\'),
+        (pa.array([{"a": "x"}], pa.struct([("a", pa.string_view())])), {"a": "x"}),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array(["a"])), "a"),
+    ],
+    ids=["bytes", "list of bytes", "interval", "BC", "view", "struct of views", "run-end"],
+)
+def test_a_record_is_json_whatever_it_holds(client: PostgresClient, values: pa.Array[Any], told: Any) -> None:
+    """Bytes, times and whatever layout Arrow has for a value are set aside as JSON that can be read again."""
+    client.run("CREATE TABLE t (id int)")
+    report = loaded(client, pa.table({"id": ["none"], "v": values}), schema_changes="quarantine")
+    assert (report.rows, report.rejected) == (0, 1)
+    ((*_, record, _),) = kept(client)
+    assert record == {"id": "none", "v": told}
