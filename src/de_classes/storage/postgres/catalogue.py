@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .identifiers import TableName
     from .types import PgType
 
-__all__ = ["Table", "column_list", "columns_of", "table_in_catalogue", "type_in_catalogue"]
+__all__ = ["Table", "column_list", "columns_of", "has_all_characters", "table_in_catalogue", "type_in_catalogue"]
 
 _USES = """
 SELECT u.oid, u.modifier, format_type(u.oid, u.modifier)
@@ -130,6 +130,11 @@ def type_in_catalogue(connection: psycopg.Connection[Any], name: TableName) -> P
         (name.schema, name.table),
     ).fetchone()
     return None if row is None else _types(connection, f"ARRAY[{row[0]}]", [-1])[0]
+
+
+def has_all_characters(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the database has every character of Unicode; one in LATIN1 has 256."""
+    return connection.info.parameter_status("server_encoding") in {"UTF8", "SQL_ASCII"}
 
 
 def _entry(row: Sequence[Any]) -> Entry:

@@ -10,7 +10,7 @@ from de_classes.errors import CountMismatch
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
-from .catalogue import column_list, table_in_catalogue
+from .catalogue import column_list, has_all_characters, table_in_catalogue
 from .identifiers import TableName
 from .placing import place
 from .sharing import new_name
@@ -40,7 +40,8 @@ class HandingOver:
 
     That is so for all built-in types; what is made in each database (enums, domains, composites) or belongs to an
     extension has numbers of its own there, and so have the objects that a `regclass` and its like name. Values that
-    Arrow has no place for, such as a date of `infinity`, travel as they are.
+    Arrow has no place for, such as a date of `infinity`, travel as they are. A database that lacks some characters gets
+    rows, of which the one with such a character can be named.
 
     Servers of different versions may be at the two ends: what the types in question send has been the same since
     PostgreSQL 10, or is refused aloud by an older one (an infinite numeric, before 14). Intervals are the exception.
@@ -56,7 +57,7 @@ class HandingOver:
             PlanLost: the snapshot that the split is read under is gone.
 
         """
-        placing = self._placing(connection, split)
+        placing = self._placing(connection, split) if has_all_characters(connection) else None
         if placing is None or not isinstance(split, PostgresSplit):
             return None
         reach("postgres.write.before_copy")

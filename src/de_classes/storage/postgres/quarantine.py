@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,22 +35,23 @@ __all__ = ["Quarantine", "Rejects"]
 _COLUMNS = columns_of_schema("quarantine", REJECTED)
 _TYPES = ", ".join(f"{quoted(c.name)} {c.type.ddl('')}{'' if c.nullable else ' NOT NULL'}" for c in _COLUMNS)
 _NAMES = column_list(_COLUMNS)
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 class Rejects(Spool):
     """The rejected records of a split on their way, spelled for COPY, until the split's rows are copied."""
 
-    def __init__(self, encoder: CopyEncoder, server_encoding: str) -> None:
+    def __init__(self, encoder: CopyEncoder, *, all_characters: bool) -> None:
         super().__init__()
         self.rows = 0
         self._encoder = encoder
-        self._all_characters = server_encoding in {"UTF8", "SQL_ASCII"}
+        self._all_characters = all_characters
 
     def add(self, records: pa.RecordBatch) -> None:
         r"""Take records as REJECTED has them.
 
         What PostgreSQL cannot hold in a text is escaped where people see it: the character NUL as `\u0000`, bytes that
-        are no UTF-8 as `\xff`, and in a database of another encoding what is outside of ASCII as `\u017c`.
+        are no UTF-8 as `\xff`, and in a database of another encoding what is outside of ASCII as JSON has it: `\u017c`.
         """
         arrays = [self._storable(records.column(field.name)) for field in REJECTED]
         self.write(self._encoder.encode(pa.RecordBatch.from_arrays(arrays, REJECTED.names), _refuse))
@@ -78,7 +81,7 @@ def _readable(text: bytes) -> str:
 
 
 def _in_ascii(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode()
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _refuse(column: str) -> Any:

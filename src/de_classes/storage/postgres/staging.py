@@ -13,7 +13,7 @@ from de_classes.utils.read_ahead import read_ahead
 
 from .adopting import NO_NULLS, adoptable
 from .altering import refuse_obstacles
-from .catalogue import column_list, table_in_catalogue
+from .catalogue import column_list, has_all_characters, table_in_catalogue
 from .copying_in import Copying
 from .deleting import AliveKeys
 from .encode import CsvEncoder
@@ -75,8 +75,8 @@ class Staging:
 
         """
         reach("postgres.write.before_copy")
-        encoding = connection.info.parameter_status("server_encoding") or ""
-        with Rejects(CsvEncoder(), encoding) as rejects, AliveKeys(self.target, CsvEncoder()) as alive:
+        rejected = Rejects(CsvEncoder(), all_characters=has_all_characters(connection))
+        with rejected as rejects, AliveKeys(self.target, CsvEncoder()) as alive:
             passing = _Passing(batches, rejects, alive)
             name = new_name(self.state).table
             receipt = Receipt(split_id, 0, 0, None)

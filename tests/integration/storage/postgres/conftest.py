@@ -17,6 +17,15 @@ def client(postgres_url: str) -> PostgresClient:
     return PostgresClient(postgres_url)
 
 
+@pytest.fixture
+def latin_client(postgres_server: EmbeddedPostgres) -> Iterator[PostgresClient]:
+    """A database that has 256 characters."""
+    with psycopg.connect(postgres_server.url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+        yield PostgresClient(postgres_server.url_of("latin"))
+        admin.execute("DROP DATABASE latin WITH (FORCE)")
+
+
 @pytest.fixture(scope="module")
 def module_client(postgres_server: EmbeddedPostgres) -> Iterator[PostgresClient]:
     """A database for all tests of a module: for properties, whose many examples are too fast for one each."""

@@ -113,6 +113,17 @@ def test_a_null_where_none_may_be_is_named(client: PostgresClient) -> None:
         Pipeline("p", PostgresSource(client, tables=["t"]), PostgresDestination(client, schema="copies")).run()
 
 
+def test_a_character_that_the_target_lacks_is_named(client: PostgresClient, latin_client: PostgresClient) -> None:
+    """Text that a database in another encoding cannot hold is refused with column and row, or set aside."""
+    client.run("CREATE TABLE t (id int, word text); INSERT INTO t VALUES (1, 'é'), (2, '€')")
+    source = PostgresSource(client, tables=["t"])
+    with pytest.raises(ValueNotHeld, match="column 'word', row 1: character with byte sequence"):
+        Pipeline("p", source, PostgresDestination(latin_client)).run()
+    report = Pipeline("p", source, PostgresDestination(latin_client, unfit="null")).run()
+    assert (report.rows, report.rejected) == (2, 1)
+    assert latin_client.fetch("SELECT id, word FROM t ORDER BY id") == [(1, "é"), (2, None)]
+
+
 def test_both_servers_count(client: PostgresClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one says another number than the other, nothing is staged."""
     client.run("CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 9)")
