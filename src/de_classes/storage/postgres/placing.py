@@ -72,7 +72,7 @@ class Placing:
             raise refuse(pc.index(array.is_null(), True).as_py(), "NULL")
         lists = plain(array)
         if column.type.array and pa.types.is_string(lists.type):  # whole arrays as text, with their brackets
-            refuse_rounded_text(lists, column.type.element, refuse)
+            refuse_rounded_text(lists, column.type, refuse)
             return lists
         if not column.type.array or pa.types.is_null(lists.type):
             return _exactly(lists, column.type, refuse)

@@ -94,6 +94,20 @@ def test_what_a_column_would_change_is_refused(postgres_url: str, column: str, v
         ("numeric(3,1)", "1e-5"),
         ("timestamp(0)", "2026-01-01 00:00:00.6"),
         ("time(3)[]", "{00:00:00.0001}"),
+        ("timestamp", "2026-01-01 00:00:00.1234567"),
+        ("timestamp", "2026-01-01 00:00:00+05"),
+        ("timestamp[]", '{"2026-01-01 00:00:00 UTC"}'),
+        ("time", "2026-01-01 12:00:00"),
+        ("timetz", "12:00:00.1234567+00"),
+        ("interval", "00:00:00.1234567"),
+        ("date", "2026-01-01 12:34:56"),
+        ("date[]", '{NULL,"2026-01-01 12:34:56"}'),
+        ("name", "x" * 64),
+        ("name", "ü" * 32),
+        ("name", "{" + "," * 63),
+        ("name[]", "{" + "x" * 64 + "}"),
+        ('"char"', "ab"),
+        ('"char"', "ü"),
     ],
 )
 def test_tagged_text_with_more_than_its_type_keeps_is_refused(postgres_url: str, column: str, text: str) -> None:
@@ -103,6 +117,33 @@ def test_tagged_text_with_more_than_its_type_keeps_is_refused(postgres_url: str,
     table = pa.table([pa.array([text])], schema=pa.schema([field]))
     with pytest.raises(ValueNotHeld, match="more than a column of"):
         Pipeline("p", ArrowSource({"things": table}), PostgresDestination(postgres_url)).run()
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("date", "0044-03-15 BC"),
+        ("date[]", "[0:1]={infinity,2026-01-01}"),
+        ("timestamp", "0044-03-15 00:00:00.123456 BC"),
+        ("timestamp[]", '[10:12]={"0044-03-15 12:34:56 BC","2026-01-01 00:00:00.123456",NULL}'),
+        ("time", "24:00:00"),
+        ("timetz", "12:00:00.123456-05:30:15"),
+        ("interval", "-1 years -2 mons -3 days -00:00:00.123456"),
+        ("name", "x" * 61 + "ü"),
+        ("name[]", '{"' + 'x\\"' * 31 + '",NULL}'),
+        ('"char"', "\\377"),
+        ('"char"', ""),
+        ('"char"[]', "{a,NULL}"),
+    ],
+)
+def test_tagged_text_of_the_servers_own_is_taken(postgres_url: str, column: str, text: str) -> None:
+    """Text as the server itself spells values goes into a column of its type, and comes out as it was."""
+    client = PostgresClient(postgres_url)
+    client.run(f"CREATE TABLE things (v {column})")
+    field = pa.field("v", pa.string(), metadata={"de_classes.postgres_type": f"{column} as text"})
+    table = pa.table([pa.array([text])], schema=pa.schema([field]))
+    Pipeline("p", ArrowSource({"things": table}), PostgresDestination(postgres_url)).run()
+    assert client.fetch("SELECT v::text FROM things") == [(text,)]
 
 
 def test_decimals_are_text_digit_for_digit(postgres_url: str) -> None:
