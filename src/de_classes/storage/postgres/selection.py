@@ -78,7 +78,7 @@ class Selection:
         texts = {column.name for column in watched}
         # In JSON, an array has no lower bounds: what has no place is told in PostgreSQL's own text.
         fields = ", ".join(f"{sql}{'::text' * (name in texts)} AS {sql}" for name, sql in names.items())
-        record = f"(SELECT row_to_json(r)::text FROM (SELECT {fields}) AS r)"
+        record = f"(SELECT row_to_json(r.*)::text FROM (SELECT {fields}) AS r)"
         return [f"CASE WHEN {' OR '.join(conditions)} THEN {record} END", f"concat({numbers})"]
 
     def _unheld(self, column: Column) -> str:

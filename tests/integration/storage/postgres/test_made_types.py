@@ -39,6 +39,24 @@ def test_computed_and_numbered_columns_keep_their_values(client: PostgresClient)
     ) == [(4,)]
 
 
+def test_names_of_objects_are_read_from_columns_of_any_name(client: PostgresClient) -> None:
+    """A column that is called as one of the server's catalogue is the table's own, in arrays as well."""
+    kinds = ["regclass", "regproc", "regoper", "regtype", "regconfig", "regcollation", "regclass[]", "regoper[]"]
+    names = ["oid", "relname", "proname", "oprname", "typname", "nspname", "cfgname", "collname", "n", "o", "e", "v"]
+    columns = [(f"{name}{n or ''}", kind) for n, kind in enumerate(kinds) for name in names]
+    declared = ", ".join(f"{name} {kind}" for name, kind in columns)
+    client.run(f"CREATE TABLE odd (id int PRIMARY KEY, {declared})")
+    values = {"regclass": "pg_am", "regproc": "now", "regoper": "||/", "regtype": "int4", "regconfig": "simple"}
+    values |= {"regcollation": '"C"', "regclass[]": "{pg_am,NULL,0}", "regoper[]": "{||/}"}
+    given = ", ".join(f"'{values[kind]}'" for _, kind in columns)
+    client.run(f"INSERT INTO odd VALUES (1, {given}), (2{', NULL' * len(columns)})")
+    source, destination = PostgresSource(client, tables=["odd"]), PostgresDestination(client, schema="copies")
+    assert Pipeline("p", source, destination).run().rows == 2
+    assert client.fetch("SELECT count(*) FROM odd JOIN copies.odd AS copy USING (id) WHERE odd::text = copy::text") == [
+        (2,)
+    ]
+
+
 def test_types_within_types_are_made_in_order(client: PostgresClient) -> None:
     """A domain over a composite with an enum in an array: each is made once, before what needs it."""
     client.run("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN felt AS mood")

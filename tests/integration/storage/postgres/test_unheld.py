@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import psycopg
@@ -22,11 +23,13 @@ def url(postgres_url: str) -> str:
     return postgres_url
 
 
-def loaded(url: str, unheld: Any, **options: Any) -> tuple[Any, list[tuple[Any, ...]]]:
+def loaded(
+    url: str, unheld: Any, columns: str = "id, day::text, tags::text", **options: Any
+) -> tuple[Any, list[tuple[Any, ...]]]:
     """The report of a load, and the rows that it made."""
     source = PostgresSource(url, tables=["t"], unheld=unheld, **options)
     report = Pipeline(f"by {unheld}", source, PostgresDestination(url, schema="copy"), mode="replace").run()
-    return report, PostgresClient(url).fetch("SELECT id, day::text, tags::text FROM copy.t ORDER BY id")
+    return report, PostgresClient(url).fetch(f"SELECT {columns} FROM copy.t ORDER BY id")
 
 
 @pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
@@ -62,6 +65,19 @@ def test_what_becomes_null_or_is_left_out_is_kept_beside(url: str, strategy: str
     assert report.rejected == 2
     kept = PostgresClient(url).fetch("SELECT record::text FROM copy.t_quarantine")
     assert sum("infinity" in text for (text,) in kept) == 2
+
+
+@pytest.mark.parametrize("kind", ["int", "pair"])
+def test_a_row_is_kept_whole_whatever_its_columns_are_called(postgres_url: str, kind: str) -> None:
+    """A column that has the name by which a query calls the row is a column like any other."""
+    client = PostgresClient(postgres_url)
+    client.run("CREATE TYPE pair AS (a int, b int)")
+    client.run(f"CREATE TABLE t (id int PRIMARY KEY, day date, r {kind}, e date[], v date[])")
+    client.run("INSERT INTO t (id, day, e, v) VALUES (1, 'infinity', '{infinity}', '{2026-01-01}')")
+    _, rows = loaded(postgres_url, "null", columns="id, e::text, v::text")
+    assert rows == [(1, None, "{2026-01-01}")]
+    ((record,),) = client.fetch("SELECT record FROM copy.t_quarantine")
+    assert json.loads(record) == {"id": 1, "day": "infinity", "r": None, "e": "{infinity}", "v": "{2026-01-01}"}
 
 
 def test_a_policy_that_is_none_is_refused() -> None:

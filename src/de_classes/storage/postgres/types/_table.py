@@ -83,9 +83,10 @@ _PLAIN = [
 
 _IN_SCHEMA = (
     "CASE WHEN {{}}::oid = 0 THEN '-' ELSE coalesce((SELECT quote_ident(n.nspname) || '.' || quote_ident(o.{name})"
-    " FROM pg_catalog.{catalogue} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{schema} WHERE o.oid = {{}}::oid),"
-    " {{}}::oid::text) END"
+    " FROM (SELECT {{}}::oid) AS given (oid) JOIN pg_catalog.{catalogue} o ON o.oid = given.oid"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = o.{schema}), {{}}::oid::text) END"
 )
+"""The value stands in a query without a table of its own, where no column of the catalogue is taken for it."""
 _IDENTITY = (
     "CASE WHEN {{}}::oid = 0 THEN '-' ELSE"
     " coalesce((pg_identify_object('pg_catalog.{catalogue}'::regclass, {{}}::oid, 0)).identity, {{}}::oid::text) END"
