@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .sharing import StagedTable
     from .types import Column
 
-__all__ = ["create", "grow", "growing_ddl", "lock", "needed", "refuse_obstacles"]
+__all__ = ["create", "grow", "growing_ddl", "lock", "needed", "refuse_dependants", "refuse_obstacles"]
 
 _IN_THE_WAY = (
     psycopg.DataError,
@@ -35,6 +35,18 @@ _IN_THE_WAY = (
     psycopg.errors.ObjectInUse,
 )
 """What the server raises where something depends on a column: views, policies, generated columns, defaults."""
+
+
+_DEPENDANTS = """
+SELECT a.attname, pg_describe_object(d.classid, d.objid, d.objsubid)
+FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND a.attname = ANY(%s)
+    AND (d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_proc'::regclass)
+         OR d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT oid FROM pg_trigger WHERE NOT tgisinternal)
+         OR d.classid = 'pg_class'::regclass AND d.objid = d.refobjid)
+ORDER BY 1, 2
+"""
+"""Views, rules, policies, functions, triggers and generated columns, which keep a column's type from being changed."""
 
 
 def create(
@@ -120,7 +132,8 @@ def grow(connection: psycopg.Connection[Any], target: TableName, table: Table, m
     except psycopg.errors.InsufficientPrivilege:
         raise
     except _IN_THE_WAY as error:
-        raise _depended_on(target, made, error) from error
+        said = [error.diag.message_primary or str(error), error.diag.message_detail]
+        raise _depended_on(target, made, ": ".join(text for text in said if text)) from error
     return table_in_catalogue(connection, target) or table
 
 
@@ -149,6 +162,22 @@ def refuse_obstacles(
         )
 
 
+def refuse_dependants(
+    connection: psycopg.Connection[Any], target: TableName, table: Table, made: Sequence[Change]
+) -> None:
+    """See that nothing depends on a column whose type is to be changed; the server has the last word on it.
+
+    Raises:
+        SchemaMismatch: something does; it is named.
+
+    """
+    altered = {change.column: change for change in made if change.was is not None}
+    found = connection.execute(_DEPENDANTS, (table.oid, list(altered))).fetchall() if altered else []
+    if found:
+        told = "; ".join(f"{name} is used by {what}" for name, what in dict.fromkeys(found))
+        raise _depended_on(target, [altered[name] for name in dict.fromkeys(name for name, _ in found)], told)
+
+
 def _has_obstacle(connection: psycopg.Connection[Any], change: Change, name: TableName, table: Table) -> bool:
     query = change.obstacle(name)
     if not query:
@@ -161,12 +190,11 @@ def _has_obstacle(connection: psycopg.Connection[Any], change: Change, name: Tab
     return found is not None
 
 
-def _depended_on(target: TableName, made: Sequence[Change], error: psycopg.Error) -> SchemaMismatch:
+def _depended_on(target: TableName, made: Sequence[Change], why: str) -> SchemaMismatch:
     wrong = list(_told(made))
-    said = [error.diag.message_primary or str(error), error.diag.message_detail]
     return SchemaMismatch(
         f"table {target}",
-        f"{' and '.join(wrong)}, which the server refuses: {': '.join(text for text in said if text)}",
+        f"{' and '.join(wrong)}, which the server refuses: {why}",
         "Drop what depends on the column (a view, for instance), load, and create it again; or cast the column that"
         " comes in a transform.",
         differences=wrong,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .encode import CopyEncoder
     from .placing import Placing
 
-__all__ = ["AliveKeys", "Closing", "Deletes", "Deleting", "End", "Marking"]
+__all__ = ["AliveKeys", "Closing", "Deletes", "Deleting", "End", "Marking", "marking_ddl"]
 
 
 class AliveKeys(Spool):
@@ -118,6 +118,25 @@ class Deleting:
         return None
 
 
+def marking_ddl(target: TableName, table: Table | None, name: str) -> list[str]:
+    """The statement that adds the column that marks deleted rows, if it is missing.
+
+    Raises:
+        SchemaMismatch: there is another column of its name.
+
+    """
+    found = [column.type.base for column in table.columns if column.name == name] if table is not None else []
+    if not found:
+        return [f"ALTER TABLE {target.sql} ADD COLUMN {quoted(name)} timestamptz"]
+    if found != ["timestamptz"]:
+        raise SchemaMismatch(
+            f"table {target}",
+            f"its column {name!r}, which is to mark deleted rows, is {found[0]}, not timestamptz",
+            "Name another one: mark_deleted=...",
+        )
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Marking:
     """A column of the row is set to the moment of the commit, and to NULL when the key is there again."""
@@ -136,15 +155,8 @@ class Marking:
             SchemaMismatch: there is another column of its name.
 
         """
-        found = [column.type.base for column in table.columns if column.name == self.column]
-        if not found:
-            connection.execute(f"ALTER TABLE {target.sql} ADD COLUMN {quoted(self.column)} timestamptz".encode())
-        elif found != ["timestamptz"]:
-            raise SchemaMismatch(
-                f"table {target}",
-                f"its column {self.column!r}, which is to mark deleted rows, is {found[0]}, not timestamptz",
-                "Name another one: mark_deleted=...",
-            )
+        for statement in marking_ddl(target, table, self.column):
+            connection.execute(statement.encode())
 
     def check(self, connection: psycopg.Connection[Any], target: TableName, table: Table, gone: str) -> None:
         """The rows stay."""

@@ -12,17 +12,12 @@ from de_classes.utils.faults import reach
 from de_classes.utils.quarantine import quarantine_of
 
 from ._errors import postgres_errors
-from .altering import growing_ddl, needed, refuse_obstacles
 from .catalogue import table_in_catalogue
 from .client import PostgresClient
-from .creating import schema_ddl, table_ddl
-from .declaring import missing_ddl
-from .growing import coming_columns, together
 from .identifiers import TableName, quoted, shortened
 from .load import PostgresLoad
 from .loaded_items import LoadedItems
-from .placing import place
-from .sieving import Sieve
+from .previewing import preview, table_changes
 from .state import State
 from .takeover import TakeOver
 
@@ -145,46 +140,22 @@ class PostgresDestination:
             SchemaMismatch: the columns cannot be taken; values that are in the way are looked for.
 
         """
-        name, key = self.table(stream), tuple(map(shortened, primary_key))
         with self.client.connect() as connection:
-            table = table_in_catalogue(connection, name)
-            place(str(name), schema, table, key, "evolve")
-            coming = coming_columns(str(name), schema)
-            if table is None:
-                made = table_ddl(connection, name, together(str(name), [coming]), key)
-                return [*schema_ddl(connection, name.schema), *made]
-            growth = needed(connection, name, table, [coming])
-            refuse_obstacles(connection, str(name), name, table, growth)
-            return growing_ddl(connection, name, growth)
+            key = tuple(map(shortened, primary_key))
+            return table_changes(connection, self.table(stream), schema, key, Mode.APPEND)
 
-    def preview(self, stream: Stream, mode: Mode) -> list[str]:  # noqa: ARG002 -- in every mode the table is made alike
+    def preview(self, stream: Stream, mode: Mode) -> list[str]:
         """The statements with which a commit would make the table or let it grow, and make what is declared of it.
 
         Which rows would go to quarantine for their columns is told as comments.
 
         Raises:
             SchemaMismatch: the columns cannot be taken, or only if they were allowed to grow.
+            ConfigurationError: the table is none that the mode can load.
 
         """
-        if stream.schema is None:
-            return []
-        name, key = self.table(stream.name), tuple(map(shortened, stream.primary_key))
         with self.client.connect() as connection:
-            table = table_in_catalogue(connection, name)
-            schema, told = stream.schema, []
-            if self.schema_changes == "quarantine":
-                sieve = Sieve.of(str(name), schema, table)
-                into = self.quarantine(stream.name)
-                told = [f"-- {reason}: rows with a value there go to {into}" for _, reason in sieve.refused]
-                if self.unfit == "quarantine":
-                    told += [f"-- {reason}: rows whose value it refuses go to {into}" for reason in sieve.narrower]
-                schema = sieve.schema
-            place(str(name), schema, table, key, self.schema_changes)
-            oid = None if table is None else table.oid
-            made = missing_ddl(connection, name, oid, self.declared.get(stream.name, ()))
-        makes = table is None or self.schema_changes == "evolve"
-        grown = self.changes(stream.name, schema, stream.primary_key) if makes else []
-        return [*told, *grown, *made]
+            return preview(connection, self, stream, Mode(mode))
 
     def position(self, pipeline: str, stream: Stream) -> Position | None:
         """The position in the last commit of the pipeline to this stream; None when its table was dropped since."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .moving import Move
     from .sharing import StagedTable
 
-__all__ = ["MOMENT", "VALID_FROM", "VALID_TO", "History", "check_history", "make_history", "refuse_taken"]
+__all__ = ["MOMENT", "VALID_FROM", "VALID_TO", "History", "check_history", "history_ddl", "refuse_taken"]
 
 VALID_FROM = "valid_from"
 VALID_TO = "valid_to"
@@ -36,15 +36,15 @@ MOMENT = "greatest(now(), row_.valid_from + interval '1 microsecond')"
 """When a version of `row_` is closed: now, and never before it began."""
 
 
-def make_history(connection: psycopg.Connection[Any], target: TableName, primary_key: Sequence[str]) -> None:
-    """Give a table that was made just now what a history needs: its moments, and one current version per key."""
+def history_ddl(target: TableName, primary_key: Sequence[str]) -> list[str]:
+    """The statements that give a new table what a history needs: its moments, and one current version per key."""
     keys = ", ".join(map(quoted, primary_key))
     index = quoted(shortened(f"{target.table}_current"))
-    connection.execute(
-        f"ALTER TABLE {target.sql} ADD COLUMN {VALID_FROM} timestamptz NOT NULL DEFAULT now(),"
-        f" ADD COLUMN {VALID_TO} timestamptz, ADD PRIMARY KEY ({keys}, {VALID_FROM})".encode()
-    )
-    connection.execute(f"CREATE UNIQUE INDEX {index} ON {target.sql} ({keys}) WHERE {VALID_TO} IS NULL".encode())
+    moments = f"ADD COLUMN {VALID_FROM} timestamptz NOT NULL DEFAULT now(), ADD COLUMN {VALID_TO} timestamptz"
+    return [
+        f"ALTER TABLE {target.sql} {moments}, ADD PRIMARY KEY ({keys}, {VALID_FROM})",
+        f"CREATE UNIQUE INDEX {index} ON {target.sql} ({keys}) WHERE {VALID_TO} IS NULL",
+    ]
 
 
 def refuse_taken(target: TableName, coming: Iterable[str]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .identifiers import TableName
     from .sharing import StagedTable
 
-__all__ = ["Move", "check_merge_key"]
+__all__ = ["Move", "check_in_place", "check_merge_key"]
 
 
 def check_merge_key(connection: psycopg.Connection[Any], name: TableName, table: Table, key: Sequence[str]) -> None:
@@ -49,6 +49,26 @@ def check_merge_key(connection: psycopg.Connection[Any], name: TableName, table:
             f"it has no primary key or unique index on ({', '.join(key)}), so nothing can be merged into it",
             f"ALTER TABLE {name.sql} ADD PRIMARY KEY ({', '.join(map(quoted, key))})",
         )
+
+
+def check_in_place(
+    connection: psycopg.Connection[Any], name: TableName, table: Table, key: Sequence[str], referred: Sequence[str]
+) -> None:
+    """See that rows that others refer to, by these foreign keys, can be replaced in their place; none need not be.
+
+    Raises:
+        ConfigurationError: there is no key by which the rows that stay are found.
+
+    """
+    if not referred:
+        return
+    if not key:
+        raise ConfigurationError(
+            f"table {name}",
+            f"its rows cannot all be deleted and written anew, since others refer to them: {', '.join(referred)}",
+            "Give the stream a primary key, by which the rows that stay are found.",
+        )
+    check_merge_key(connection, name, table, key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from de_classes.contracts import Mode
-from de_classes.errors import ConfigurationError, SchemaMismatch
+from de_classes.errors import SchemaMismatch
 from de_classes.utils.faults import reach
 
 from ._waiting import not_for_long
@@ -19,12 +19,12 @@ from .catalogue import table_in_catalogue
 from .declaring import declare, take_turns
 from .deleting import Closing, Deletes, Deleting, Marking
 from .growing import coming_columns
-from .history import History, check_history, make_history, refuse_taken
+from .history import History, check_history, history_ddl, refuse_taken
 from .loaded_items import LoadedItems
-from .moving import Move, check_merge_key
+from .moving import Move, check_in_place, check_merge_key
 from .placing import EVOLVE, place
 from .quarantine import Quarantine
-from .referring import references
+from .referring import referring_from_outside
 from .sharing import staged_tables
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ class Publishing:
         before = table_in_catalogue(connection, self.target)
         create(connection, self.target, columns, (), lambda _: None)
         if before is None:
-            make_history(connection, self.target, self.primary_key)
+            for statement in history_ddl(self.target, self.primary_key):
+                connection.execute(statement.encode())
         return None
 
     def _columns(self, pieces: Sequence[Receipt], otherwise: pa.Schema | None = None) -> list[list[Column]]:
@@ -160,7 +161,7 @@ class Publishing:
         """Move what is not in the table already."""
         move = Move(self.target, self.mode, self.primary_key)
         replaces = self.mode is Mode.REPLACE and adopted is None
-        referred = [str(key) for key in references(connection, table) if not key.within] if replaces else []
+        referred = referring_from_outside(connection, table) if replaces else []
         if referred:
             self._replace_in_place(connection, staged, table, made, referred)
             return
@@ -182,13 +183,7 @@ class Publishing:
         referred: Sequence[str],
     ) -> None:
         """Replace rows that others refer to: those that stay, by their key, are updated and never gone."""
-        if not self.primary_key:
-            raise ConfigurationError(
-                f"table {self.target}",
-                f"its rows cannot all be deleted and written anew, since others refer to them: {', '.join(referred)}",
-                "Give the stream a primary key, by which the rows that stay are found.",
-            )
-        check_merge_key(connection, self.target, table, self.primary_key)
+        check_in_place(connection, self.target, table, self.primary_key, referred)
         move = Move(self.target, Mode.MERGE, self.primary_key)
         table = grow(connection, self.target, table, made)
         move.keep_only(connection, staged, table)

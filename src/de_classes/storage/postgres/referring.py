@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .catalogue import Table
     from .identifiers import TableName
 
-__all__ = ["Reference", "references", "refuse_to_take_along"]
+__all__ = ["Reference", "references", "referring_from_outside", "refuse_to_take_along"]
 
 _ACTIONS = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 """pg_constraint.confdeltype, where deleting a row does something to those that refer to it."""
@@ -63,6 +63,11 @@ def references(connection: psycopg.Connection[Any], table: Table) -> list[Refere
         Reference(name, of, _ACTIONS.get(action, ""), within, [(own, there) for own, there in pairs])
         for name, of, action, within, pairs in rows
     ]
+
+
+def referring_from_outside(connection: psycopg.Connection[Any], table: Table) -> list[str]:
+    """The foreign keys of other tables to a table, as errors tell them."""
+    return [str(key) for key in references(connection, table) if not key.within]
 
 
 def refuse_to_take_along(connection: psycopg.Connection[Any], target: TableName, table: Table, gone: str) -> None:

@@ -12,7 +12,7 @@ from de_classes.utils.faults import reach
 from de_classes.utils.read_ahead import read_ahead
 
 from .adopting import NO_NULLS, adoptable
-from .altering import refuse_obstacles
+from .altering import refuse_dependants, refuse_obstacles
 from .catalogue import column_list, has_all_characters, table_in_catalogue
 from .copying_in import Copying
 from .deleting import AliveKeys
@@ -223,11 +223,13 @@ class Staging:
         """Where columns such as these go, and the target as it is."""
         there = table_in_catalogue(connection, self.target)
         placing = place(str(self.target), schema, there, self.primary_key, self.schema_changes)
-        if there is not None and self.schema_changes == "evolve" and not self.replaces:
+        if there is not None and self.schema_changes == "evolve":
             # The commit looks again, under a lock; here it saves copying what is refused then.
             made = changes(str(self.target), [coming_columns(str(self.target), schema)], there)
-            lossy = [change for change in made if not change.optional]
-            refuse_obstacles(connection, str(self.target), self.target, there, lossy)
+            due = [change for change in made if not change.optional]
+            refuse_dependants(connection, self.target, there, due)
+            if not self.replaces:
+                refuse_obstacles(connection, str(self.target), self.target, there, due)
         return placing, there
 
     def _encoder(self, first: pa.RecordBatch, placing: Placing, there: Table | None) -> CopyEncoder:

@@ -282,11 +282,12 @@ def test_not_null_stays(destination: PostgresDestination) -> None:
     ("made", "named"),
     [
         ("CREATE VIEW totals AS SELECT sum(a) FROM t", "view totals"),
-        ("ALTER TABLE t ADD twice int GENERATED ALWAYS AS (a * 2) STORED", '"twice"'),
+        ("ALTER TABLE t ADD twice int GENERATED ALWAYS AS (a * 2) STORED", "twice"),
         ("CREATE POLICY few ON t USING (a < 3)", "policy few"),
+        ("CREATE TRIGGER same BEFORE UPDATE OF a ON t EXECUTE FUNCTION suppress_redundant_updates_trigger()", "same"),
         ("ALTER TABLE t ALTER a SET DEFAULT 1, ADD CONSTRAINT one CHECK (a > 0)", ""),
     ],
-    ids=["view", "generated column", "policy", "default and check"],
+    ids=["view", "generated column", "policy", "trigger", "default and check"],
 )
 def test_what_depends_on_a_column_is_named(destination: PostgresDestination, made: str, named: str) -> None:
     """What keeps PostgreSQL from changing a type is told, with the remedy; what does not goes along."""
