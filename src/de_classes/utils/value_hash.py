@@ -10,7 +10,7 @@ hash is made against accidents, not against an adversary). What counts as the sa
   times, a kind of their own; likewise durations and times of day in any unit, and dates;
 - an interval's months, days and nanoseconds are three things;
 - text is one kind and bytes another, whether plain, large, view, fixed in size or dictionary encoded; a `uuid` is its
-  lower-case text;
+  lower-case text, a `bool8` a boolean;
 - a list is its elements in their order, a struct its fields by name, a map its entries in any order;
 - null is one value for all types, and neither an empty string, an empty list, NaN nor zero.
 
@@ -336,8 +336,9 @@ def _list_views(array: Any) -> Hashes:
     lengths[array.is_null().to_numpy(zero_copy_only=False)] = 0
     places = _places(lengths)
     at = np.repeat(array.offsets.to_numpy().astype(np.int64), lengths) + places
-    elements: pa.Array[Any] = array.values.take(pa.array(at))
-    return _fold(hash_values(elements), places, lengths, lengths, "list")
+    begin, end = (int(at.min()), int(at.max()) + 1) if len(at) else (0, 0)
+    hashes = hash_values(array.values.slice(begin, end - begin))
+    return _fold(hashes[at - begin], places, lengths, lengths, "list")
 
 
 def _runs(array: Any, values: pa.Array[Any]) -> tuple[Counts, pa.Array[Any]]:
@@ -378,7 +379,9 @@ def _run_ends(array: Any) -> Hashes:
 
 
 def _extensions(array: Any) -> Hashes:
-    return _uuids(array) if array.type.extension_name == "arrow.uuid" else hash_values(array.storage)
+    if isinstance(array.type, pa.UuidType):
+        return _uuids(array)
+    return hash_values(array.cast(pa.bool_()) if isinstance(array.type, pa.Bool8Type) else array.storage)
 
 
 _HASHERS: list[tuple[Callable[[pa.DataType], bool], Callable[[Any], Hashes]]] = [

@@ -83,6 +83,12 @@ class TestOrder:
         assert one([long, "a"]) != one([long[:-1] + "y", "a"])
 
 
+def test_a_truth_value_of_a_byte_is_one() -> None:
+    """Arrow's `bool8`, where any number but zero is true, is a boolean like any other; in a slice, too."""
+    bytes_ = pa.ExtensionArray.from_storage(pa.bool8(), pa.array([9, 1, 0, None, -2], pa.int8()))
+    assert one(bytes_.slice(1)) == one([True, False, None, True])
+
+
 class TestSensitivity:
     @given(tables.filter(bool), rows, st.data())
     def test_any_single_change_is_seen(self, values: list[Any], other: dict[str, Any], data: Any) -> None:

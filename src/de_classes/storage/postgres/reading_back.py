@@ -18,7 +18,7 @@ from .catalogue import table_in_catalogue
 from .read import AdbcReader
 from .selection import Selection
 from .sharing import conditions
-from .types import arrow_type
+from .types import arrow_type, plain_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +39,7 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (pa.types.is_floating, "float"),
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_string, "text"),
-    (pa.types.is_large_string, "text"),
     (pa.types.is_binary, "bytes"),
-    (pa.types.is_large_binary, "bytes"),
     (pa.types.is_date, "date"),
     (pa.types.is_time, "time"),
     (lambda kind: isinstance(kind, pa.UuidType), "uuid"),
@@ -52,6 +50,9 @@ _KINDS: tuple[tuple[Any, str], ...] = (
 
 def is_checkable(given: pa.DataType, type_: PgType) -> bool:
     """Whether values of the Arrow type come back from a column of the type as what they were."""
+    given = plain_type(given)
+    if pa.types.is_null(given):
+        return True
     kind = _kind(given)
     if kind is None:
         return False
@@ -65,10 +66,8 @@ def is_checkable(given: pa.DataType, type_: PgType) -> bool:
 
 
 def _kind(type_: Any) -> str | None:
-    """What counts when values are compared; widths, precisions and units do not."""
-    if pa.types.is_dictionary(type_):
-        return _kind(type_.value_type)
-    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+    """What counts when values of a plain type are compared; widths, precisions and units do not."""
+    if pa.types.is_list(type_):
         inner = _kind(type_.value_type)
         return None if inner is None or inner.startswith("list") else f"list of {inner}"
     return next((kind for is_such, kind in _KINDS if is_such(type_)), None)

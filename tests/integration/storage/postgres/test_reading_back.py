@@ -44,6 +44,15 @@ TABLE = pa.table(
         "time": pa.array([dt.time(23, 59, 59, 999999), None, None], pa.time64("us")),
         "uuid": pa.array([uuid.UUID(int=5).bytes, None, None], pa.uuid()),
         "list": pa.array([[1, None], [], None], pa.list_(pa.int32())),
+        "view": pa.array(["long enough to lie elsewhere", "", None], pa.string_view()),
+        "raw view": pa.array([b"\0", b"", None], pa.binary_view()),
+        "fixed": pa.array([b"ab", b"\0\0", None], pa.binary(2)),
+        "run": pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["a", None])),
+        "list view": pa.array([["a", None], [], None], pa.list_view(pa.string_view())),
+        "pair": pa.array([[1, 2], [3, None], None], pa.list_(pa.int16(), 2)),
+        "half": pa.array([0.5, -0.0, None], pa.float16()),
+        "bool8": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([2, 0, None], pa.int8())),
+        "nothing": pa.nulls(3),
         "nested": pa.array([{"a": 1}, None, {"a": None}]),
     }
 )

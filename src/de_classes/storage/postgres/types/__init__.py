@@ -6,7 +6,7 @@ the field has the Arrow type of the table. Other Arrow types get the DDL that ho
 """
 
 from ._columns import TYPE_KEY, Column, arrow_type, refuse_unknown
-from ._from_arrow import columns_of_schema, natural_type
+from ._from_arrow import columns_of_schema, natural_type, plain_type
 from ._from_catalogue import Entry, Use, type_of
 from ._holding import holds
 from ._pg_type import PgType
@@ -29,6 +29,7 @@ __all__ = [
     "may_be_unheld",
     "natural_type",
     "no_list",
+    "plain_type",
     "refuse_unknown",
     "told_of",
     "type_of",

@@ -16,7 +16,7 @@ from ._pg_type import PgType
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["columns_of_schema", "natural_type"]
+__all__ = ["columns_of_schema", "natural_type", "plain_type"]
 
 
 def columns_of_schema(subject: str, schema: pa.Schema) -> list[Column]:
@@ -40,7 +40,7 @@ def columns_of_schema(subject: str, schema: pa.Schema) -> list[Column]:
 
 def natural_type(field: pa.Field[Any]) -> PgType | None:
     """The type that holds every value of a field: the one it came from, or the smallest that will do; None if none."""
-    plain = _plain(field.type)
+    plain = plain_type(field.type)
     told = told_type(field, plain)
     if told is not None:
         return told
@@ -98,8 +98,8 @@ def _is_json(plain: Any) -> bool:
     if pa.types.is_struct(plain):
         # Of two fields of one name, jsonb keeps one.
         names = {field.name for field in plain}
-        return plain.num_fields == len(names) and all(_is_json_value(_plain(field.type)) for field in plain)
-    return pa.types.is_list(plain) and _is_json_value(_plain(plain.value_type))
+        return plain.num_fields == len(names) and all(_is_json_value(plain_type(field.type)) for field in plain)
+    return pa.types.is_list(plain) and _is_json_value(plain_type(plain.value_type))
 
 
 _NOT_IN_JSON = {"bytea", "interval"}
@@ -113,23 +113,23 @@ def _is_json_value(plain: Any) -> bool:
     )
 
 
-def _plain(type_: Any) -> Any:  # noqa: PLR0911 -- a table of layouts
+def plain_type(type_: Any) -> Any:  # noqa: PLR0911 -- a table of layouts
     """The type without the ways of Arrow to lay the same values out: large, view, dictionary, run-end, fixed size."""
     if pa.types.is_dictionary(type_):
-        return _plain(type_.value_type)
+        return plain_type(type_.value_type)
     if pa.types.is_run_end_encoded(type_):
-        return _plain(type_.value_type)
+        return plain_type(type_.value_type)
     if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
         return pa.string()
     if pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_) or pa.types.is_fixed_size_binary(type_):
         return pa.binary()
     if _is_list(type_):
-        return pa.list_(_plain(type_.value_type))
+        return pa.list_(plain_type(type_.value_type))
     if pa.types.is_map(type_):
         # As an object, of two equal keys one would be lost, and the order of all.
         return pa.list_(pa.struct([("key", type_.key_type), ("value", type_.item_type)]))
     if isinstance(type_, pa.BaseExtensionType) and not isinstance(type_, pa.UuidType | pa.JsonType | pa.OpaqueType):
-        return pa.bool_() if isinstance(type_, pa.Bool8Type) else _plain(type_.storage_type)
+        return pa.bool_() if isinstance(type_, pa.Bool8Type) else plain_type(type_.storage_type)
     return type_
 
 
