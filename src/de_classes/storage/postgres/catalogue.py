@@ -50,6 +50,7 @@ SELECT c.oid, c.relkind::text, c.relrowsecurity,
              WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.number
              ORDER BY k.place)::text[],
        ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attnotnull)::text[],
+       ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attgenerated <> '')::text[],
        ARRAY(SELECT attname FROM pg_attribute
              WHERE attrelid = c.oid AND attnum > 0 AND (atthasdef OR attidentity <> '' OR attgenerated <> ''))::text[]
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -72,6 +73,8 @@ class Table:
     columns: tuple[Column, ...]
     with_defaults: frozenset[str]
     """Columns that fill themselves when an INSERT leaves them out."""
+    computed: frozenset[str] = frozenset()
+    """Columns that are generated of others, and take no value."""
     row_security: bool = False
     """Whether policies decide which rows a user sees."""
 
@@ -81,12 +84,13 @@ def table_in_catalogue(connection: psycopg.Connection[Any], name: TableName) -> 
     row = connection.execute(_TABLE, (name.schema, name.table)).fetchone()
     if row is None:
         return None
-    oid, kind, row_security, blocks, size, has_children, key, required, defaults = row
+    oid, kind, row_security, blocks, size, has_children, key, required, computed, defaults = row
     columns = [
         replace(column, nullable=column.name not in required)
         for column in columns_of(connection, f"SELECT * FROM {name.sql}")
     ]
-    return Table(oid, kind, blocks, size, has_children, tuple(key), tuple(columns), frozenset(defaults), row_security)
+    own = frozenset(defaults), frozenset(computed)
+    return Table(oid, kind, blocks, size, has_children, tuple(key), tuple(columns), *own, row_security)
 
 
 def columns_of(connection: psycopg.Connection[Any], query: str) -> list[Column]:

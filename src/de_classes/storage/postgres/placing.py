@@ -235,6 +235,7 @@ def differences(
         wrong.append("no columns come")
     if target is None:
         return wrong
+    wrong += [f"{name} is computed by the table, and comes" for name in names if name in target.computed]
     there = {column.name: column for column in target.columns}
     for column, field in () if evolves else zip(columns, schema, strict=True):
         known = there.get(column.name)

@@ -11,7 +11,8 @@ import pytest
 
 from de_classes.errors import SchemaMismatch, ValueNotHeld
 from de_classes.pipelines import ArrowSource, Pipeline
-from de_classes.storage.postgres import PostgresClient, PostgresDestination
+from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
+from de_classes.transforms import Drop
 
 TENTH = float(np.float32(0.1))
 HALF_TENTH = float(np.float16(0.1))
@@ -157,6 +158,25 @@ def test_dictionaries_of_floats_in_lists_keep_their_value(postgres_url: str) -> 
     inner = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array([0.1], pa.float32()))
     lists = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), inner)
     assert load(postgres_url, "double precision[]", lists) == [([TENTH],)]
+
+
+@pytest.mark.parametrize("options", [{}, {"schema_changes": "evolve"}, {"schema_changes": "quarantine"}])
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_a_column_that_the_table_computes_takes_nothing(postgres_url: str, mode: str, options: Any) -> None:
+    """It is refused by name before a row is copied, also where the source has the same one; without it rows go in."""
+    client = PostgresClient(postgres_url)
+    client.run("CREATE TABLE things (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED)")
+    client.run(
+        "CREATE SCHEMA copies; CREATE TABLE copies.things (LIKE things INCLUDING ALL); INSERT INTO things VALUES (1)"
+    )
+    source = PostgresSource(client, tables=["things"])
+    destination = PostgresDestination(client, schema="copies", **options)
+    pipeline = Pipeline("p", source, destination, mode=mode)
+    assert "twice is computed by the table" in str(pipeline.plan().streams[0].problem)
+    with pytest.raises(SchemaMismatch, match="twice is computed by the table"):
+        pipeline.run()
+    assert Pipeline("p", source, destination, mode=mode, transforms=[Drop("twice")]).run().rows == 1
+    assert client.fetch("SELECT * FROM copies.things") == [(1, 2)]
 
 
 def test_char_takes_what_it_does_not_fill_up(postgres_url: str) -> None:
