@@ -21,21 +21,32 @@ _MISSING = 3
 
 
 def duckdb_out(postgres: str, folder: str, table: str) -> None:
-    """DuckDB's extension for PostgreSQL, which it fetches when it is used first; free numerics become doubles."""
-    import duckdb  # noqa: PLC0415 -- only what is asked for must be there
-
-    connection = duckdb.connect()
-    connection.execute(f"INSTALL postgres; LOAD postgres; ATTACH '{postgres}' AS pg (TYPE postgres, READ_ONLY)")
+    """DuckDB's extension for PostgreSQL; free numerics become doubles."""
+    connection = _duckdb()
+    connection.execute(f"ATTACH '{postgres}' AS pg (TYPE postgres, READ_ONLY)")
     connection.execute(f"COPY pg.public.{table} TO '{folder}/duckdb.parquet'")
 
 
 def duckdb_in(postgres: str, folder: str, table: str) -> None:
     """The same, into a new table."""
-    import duckdb  # noqa: PLC0415
-
-    connection = duckdb.connect()
-    connection.execute(f"INSTALL postgres; LOAD postgres; ATTACH '{postgres}' AS pg (TYPE postgres)")
+    connection = _duckdb()
+    connection.execute(f"ATTACH '{postgres}' AS pg (TYPE postgres)")
     connection.execute(f"CREATE TABLE pg.public.loaded AS FROM '{folder}/prepared/{table}/data/**/*.parquet'")
+
+
+def _duckdb() -> Any:
+    """With its extension for PostgreSQL: as a package, if that is there, else as it fetches it when used first."""
+    import duckdb  # noqa: PLC0415 -- only what is asked for must be there
+
+    try:
+        from duckdb_extensions import import_extension  # noqa: PLC0415
+    except ImportError:
+        duckdb.execute("INSTALL postgres")
+    else:
+        import_extension("postgres_scanner")
+    connection = duckdb.connect()
+    connection.execute("LOAD postgres")
+    return connection
 
 
 def adbc_out(postgres: str, folder: str, table: str) -> None:
