@@ -369,7 +369,12 @@ class Checks(Protocol):
         ...
 
     def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
-        """The sum of the values that are there of a piece, in these columns, in 32 hexadecimal digits."""
+        """The sum of the values that are there of a piece, in these columns, in 32 hexadecimal digits.
+
+        Raises:
+            Overtaken: they are not there any more, since another run of the pipeline has committed to this stream.
+
+        """
         ...
 
 

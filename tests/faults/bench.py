@@ -28,7 +28,21 @@ from tests.faults.disk import SmallDisk, small_disk
 from tests.faults.jobs import COMPACT, STREAM, store
 from tests.faults.nursery import Nursery
 from tests.faults.routes import Route
-from tests.faults.rows import COLUMNS, DDL, MORE, ROWS, SCHEMA, Row, added, as_csv, remaining, rows, told
+from tests.faults.rows import (
+    COLUMNS,
+    DDL,
+    MORE,
+    NARROW,
+    ROWS,
+    SCHEMA,
+    Row,
+    added,
+    as_csv,
+    remaining,
+    rows,
+    told,
+    with_some_notes,
+)
 from tests.faults.site import TEMPORARY, Site
 
 PAGE = 20
@@ -57,6 +71,7 @@ class Bench:
         self._source_table("source_1", rows(ROWS))
         self._source_table("source_2", rows(ROWS, 2))
         self._source_table("source_2_deleted", remaining(ROWS))
+        self._source_table("source_2_some", with_some_notes(ROWS))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +99,7 @@ class Bench:
             return f"{self.api.url}/{state}", ""
         if kind == "wide":
             return self.url, self.wide(state)
-        if kind == "pg":
+        if kind in {"pg", "changing"}:
             return self.url, f"public.source_{state}"
         if "files" in kind:
             return f"files:{self._files(state, changed=kind == 'files')}", ""
@@ -99,6 +114,22 @@ class Bench:
             f" FROM generate_series(1, {6500 * state}) id, generate_series(1, 59) n GROUP BY id".encode()
         )
         return f"public.wide_{state}"
+
+    @cache  # noqa: B019 -- one bench a session
+    def changing(self, name: str, state: int) -> str:
+        """A table of its own for a target, which is in the first state an hour ago, and then changes to the second."""
+        table = f"public.changing_{name}"
+        if state > 1:
+            self.changing(name, 1)
+            others = "SELECT *, now() FROM source_2 s WHERE NOT EXISTS (SELECT FROM source_1 o WHERE o = s)"
+            change = ", ".join(f"{column} = excluded.{column}" for column in [*COLUMNS, "changed"])
+            self.connection.execute(f"INSERT INTO {table} {others} ON CONFLICT (id) DO UPDATE SET {change}".encode())
+            return table
+        self.connection.execute(
+            f"CREATE TABLE {table} (LIKE source_1 INCLUDING ALL, changed timestamptz) WITH (fillfactor = 30);"
+            f"INSERT INTO {table} SELECT *, now() - interval '1 hour' FROM source_1".encode()
+        )
+        return table
 
     @cached_property
     def disk(self) -> SmallDisk | None:
@@ -209,6 +240,8 @@ class Bench:
 
     def _site(self, route: Route) -> Site:
         name = f"t{uuid.uuid4().hex[:12]}"
+        if route.unfit:
+            self.connection.execute(f"CREATE SCHEMA {name}; CREATE TABLE {name}.{STREAM} {NARROW}".encode())
         if route.target == "pg":
             return Site(self, route, self.url, name)
         if route.target == "s3":

@@ -19,10 +19,11 @@ from de_classes.storage.objects import (
     LocalStore,
     S3Store,
 )
-from de_classes.storage.postgres import Index, PostgresClient, PostgresDestination, PostgresSource
+from de_classes.storage.postgres import CursorColumn, Index, PostgresClient, PostgresDestination, PostgresSource
 
 if TYPE_CHECKING:
     from de_classes.contracts import Destination, Source
+    from de_classes.pipelines import Verify
     from de_classes.storage.objects import ObjectStore
 
 from tests.faults.rows import SCHEMA
@@ -47,6 +48,14 @@ class Job:
     """Whether rows that are gone at the source go from the target."""
     csv: bool = False
     """Whether files are CSV, packed with gzip, and not Parquet."""
+    changes: bool = False
+    """Whether rows of PostgreSQL are read that were changed since, as their column `changed` tells."""
+    partitions: bool = False
+    """Whether the dataset is cut by `note`, and only partitions are replaced that rows come for."""
+    unfit: bool = False
+    """Whether rows that the table cannot hold are set aside."""
+    verified: bool = False
+    """Whether values are read back before they are committed."""
     fault: str = ""
     """As DE_CLASSES_FAULT has it."""
     log: str = ""
@@ -66,8 +75,13 @@ def run(job: Job) -> None:
     if job.mode == VACUUM:
         Dataset(store(job.target), STREAM).vacuum(0)
         return
+    source, destination = _source(job), _destination(job)
+    verify: Verify = "values" if job.verified else "counts"
     checkpoint = Checkpoint(rows=40)
-    Pipeline("faults", _source(job), _destination(job), routes=[STREAM], mode=job.mode, checkpoint=checkpoint).run()
+    pipeline = Pipeline(
+        "faults", source, destination, routes=[STREAM], mode=job.mode, checkpoint=checkpoint, verify=verify
+    )
+    pipeline.run()
 
 
 def _source(job: Job) -> Source:
@@ -76,8 +90,10 @@ def _source(job: Job) -> Source:
         resource = Resource(STREAM, "/orders", paging=CursorInBody(at="next"), primary_key=("id",), incremental=newer)
         return ApiSource(ApiClient(job.source), [resource])
     if job.source.startswith("postgresql:"):
+        changes = {STREAM: CursorColumn("changed")} if job.changes else {}
+        deletes = [STREAM] * job.deletes
         return PostgresSource(
-            job.source, tables={STREAM: job.origin}, split_bytes=job.split_bytes, deletes=[STREAM] * job.deletes
+            job.source, tables={STREAM: job.origin}, split_bytes=job.split_bytes, changes=changes, deletes=deletes
         )
     if job.source.startswith("files:"):
         files = Files("*.csv", Csv(null_values=("",)), SCHEMA, ("id",), changed="reload", file_column="file")
@@ -89,9 +105,16 @@ def _destination(job: Job) -> Destination:
     if job.target.startswith("postgresql:"):
         client = PostgresClient(job.target, connect_timeout_seconds=2)
         declared = {STREAM: [Index(["at"])]}
-        return PostgresDestination(client, schema=job.schema, state_schema=f"{job.schema}_state", declared=declared)
+        return PostgresDestination(
+            client,
+            schema=job.schema,
+            state_schema=f"{job.schema}_state",
+            declared=declared,
+            unfit="quarantine" if job.unfit else "fail",
+        )
     form = CsvFormat(compression="gzip") if job.csv else None
     own: dict[str, Any] = {"keep_replaced_seconds": 0} if job.mode == Mode.REPLACE else {}
+    own |= {"partition_by": ["note"], "replace": "partitions"} if job.partitions else {}
     return DatasetDestination(store(job.target), format=form, **own)
 
 

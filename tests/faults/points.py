@@ -16,6 +16,7 @@ _READS = {
     "files": ("files.read.batch",),
     "more files": ("files.read.batch",),
     "pg": ("postgres.plan.made", "postgres.read.before"),
+    "changing": ("postgres.plan.made", "postgres.read.before"),
 }
 _DATASET = (
     "dataset.probe.between",
@@ -83,7 +84,7 @@ def _of(route: Route) -> tuple[str, ...]:
     if not route.source:
         return _VACUUM if route.mode == VACUUM else _COMPACTION
     points = [*_RUNNER, *_READS[route.source], *_WRITES[route.target]]
-    points += _OF_MODE[route.mode] if route.target == "pg" else ()
+    points += _OF_MODE[route.mode] if route.target == "pg" and not route.unfit else ()  # then the target is there
     points += _VACUUM[:2] if route.target != "pg" and route.mode == Mode.REPLACE else ()
     points += ["postgres.commit.after_replacing_items"] if route.source == "files" else []
     points += ["postgres.commit.after_deleting"] if route.deletes else []

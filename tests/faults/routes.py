@@ -19,6 +19,14 @@ class Route:
     deletes: bool = False
     """Whether rows are gone from the later state of the source."""
     csv: bool = False
+    changes: bool = False
+    """Whether a column of the source tells what has changed, and only that is read."""
+    partitions: bool = False
+    """Whether only the partitions are replaced that rows of the later state come for."""
+    unfit: bool = False
+    """Whether the target cannot hold some of the rows, which go to its quarantine."""
+    verified: bool = False
+    """Whether values are read back before they are committed."""
 
     @property
     def grows(self) -> bool:
@@ -45,6 +53,10 @@ ROUTES = {
         Route("pg->pg, replaced", "pg", "pg", Mode.REPLACE),
         Route("pg->pg, deleted", "pg", "pg", Mode.MERGE, deletes=True),
         Route("pg->pg, history", "pg", "pg", Mode.HISTORY),
+        Route("pg->pg, changes", "changing", "pg", Mode.MERGE, changes=True),
+        Route("pg->pg, verified", "pg", "pg", Mode.REPLACE, verified=True),
+        Route("pg->partitions", "pg", "local", Mode.REPLACE, partitions=True, verified=True),
+        Route("api->pg, unfit", "api", "pg", Mode.APPEND, unfit=True),
         Route("api->s3", "api", "s3", Mode.APPEND),
         Route("s3->pg", "s3", "pg", Mode.MERGE),
         Route("pg->s3", "pg", "s3", Mode.REPLACE),

@@ -16,6 +16,9 @@ MORE = ROWS + ROWS // 2
 
 COLUMNS = ("id", "amount", "note", "ratio", "at")
 DDL = "(id bigint PRIMARY KEY, amount numeric(38, 10), note text, ratio float8, at timestamptz)"
+NOTE = 4
+"""Characters that the note of a narrow target may have."""
+NARROW = f"(id bigint, amount text, note varchar({NOTE}), ratio float8, at text)"
 SCHEMA = pa.schema(
     {
         "id": pa.int64(),
@@ -47,6 +50,23 @@ def added(count: int) -> list[Row]:
 def remaining(count: int) -> list[Row]:
     """State 2 without every seventh row: these were deleted."""
     return [row for row in rows(count, 2) if row[0] % 7]
+
+
+def partly_replaced(count: int) -> list[Row]:
+    """State 1, where the notes of `with_some_notes` have their rows of state 2."""
+    replacing = with_some_notes(count)
+    gone = {row[2] for row in replacing}
+    return sorted([row for row in rows(count) if row[2] not in gone] + replacing)
+
+
+def with_some_notes(count: int) -> list[Row]:
+    """Those rows of state 2 that have one of three notes, null among them."""
+    return [row for row in rows(count, 2) if row[2] in _NOTES[:3]]
+
+
+def is_fit(row: Row) -> bool:
+    """Whether its note fits into a `varchar(4)`."""
+    return row[2] is None or len(row[2]) <= NOTE
 
 
 def told(row: Row) -> Row:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from de_classes.contracts import Mode
 from de_classes.storage.objects import Dataset
 from tests.faults.jobs import COMPACT, STREAM, Job, store
-from tests.faults.rows import COLUMNS, MORE, ROWS, Row, remaining, rows, told
+from tests.faults.rows import COLUMNS, MORE, ROWS, Row, is_fit, partly_replaced, remaining, rows, told
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench
@@ -47,10 +47,26 @@ class Site:
         if not route.source:
             return Job("", self.target, route.mode, fault=fault, log=log)
         source, origin = self.bench.source("wide" if self.wide else route.source, state)
-        origin += "_deleted" if route.deletes and state > 1 else ""
-        split_bytes = 1 << 30 if self.wide else 8192
-        chosen = (origin, self.name, split_bytes, route.deletes, route.csv)
-        return Job(source, self.target, str(route.mode), *chosen, fault, log)
+        if route.changes:
+            origin = self.bench.changing(self.name, state)
+        elif state > 1:
+            origin += "_deleted" if route.deletes else "_some" if route.partitions else ""
+        return Job(
+            source,
+            self.target,
+            str(route.mode),
+            origin,
+            self.name,
+            1 << 30 if self.wide else 8192,
+            deletes=route.deletes,
+            csv=route.csv,
+            changes=route.changes,
+            partitions=route.partitions,
+            unfit=route.unfit,
+            verified=route.verified,
+            fault=fault,
+            log=log,
+        )
 
     def run(self, state: int, fault: str = "", **changes: Any) -> Ended:
         """Run it, over another way where `changes` say so."""
@@ -63,12 +79,23 @@ class Site:
         if not state:
             return []
         if self.route.grows:
-            more = rows(MORE if state > 1 else ROWS)
+            more = [row for row in rows(MORE if state > 1 else ROWS) if is_fit(row) or not self.route.unfit]
             return list(map(told, more)) if self.route.source == "api" else more
         if self.wide:
             origin = self.bench.wide(state)
             return self.bench.connection.execute(f"SELECT * FROM {origin} ORDER BY id".encode()).fetchall()
+        if state > 1 and self.route.partitions:
+            return partly_replaced(ROWS)
         return remaining(ROWS) if self.route.deletes and state > 1 else rows(ROWS, state)
+
+    def set_aside(self, state: int) -> list[int]:
+        """The ids of rows that are in quarantine where they should not be, or are not where they should."""
+        if not self.route.unfit:
+            return []
+        query = f"SELECT record::json ->> 'id' FROM {self.name}.{STREAM}_quarantine"
+        found = sorted(int(number) for (number,) in self.bench.connection.execute(query.encode()))
+        wanted = [row[0] for row in rows(MORE if state > 1 else ROWS) if not is_fit(row)]
+        return [] if found == wanted else sorted(found + wanted)
 
     def rows(self) -> list[Row]:
         """What it holds."""
@@ -122,8 +149,8 @@ class Site:
         state = f"{self.name}_state"
         found = self.bench.connection.execute(
             "SELECT nspname || '.' || relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
-            " WHERE nspname IN (%s, %s) AND relkind <> 'i' AND relname NOT IN ('positions', 'staged', 'loaded', %s)",
-            (self.name, state, STREAM),
+            " WHERE nspname IN (%s, %s) AND relkind <> 'i' AND relname <> ALL(%s)",
+            (self.name, state, ["positions", "staged", "loaded", STREAM, *[f"{STREAM}_quarantine"] * self.route.unfit]),
         ).fetchall()
         found += self.bench.connection.execute(f"SELECT 'ledger: ' || table_name FROM {state}.staged".encode())
         declared = "SELECT FROM pg_indexes WHERE schemaname = %s AND indexdef LIKE '%% (at)'"

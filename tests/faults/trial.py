@@ -142,6 +142,7 @@ def _whole(site: Site, state: int) -> None:
         _done(site.run(state))
         assert site.rows() == site.expected(state)
         assert (left := site.leftovers()) == [], left
+        assert (aside := site.set_aside(state)) == [], aside
         if site.route.mode == Mode.HISTORY:
             assert site.closed() == sorted(set(rows(ROWS)) - set(site.expected(state)))
 

@@ -197,7 +197,7 @@ class MemoryDestination:
         with self._lock:
             shown = target.shown
             if shown.epochs.get(load.pipeline, 0) != load.epoch:
-                raise Overtaken(f"stream {load.stream.name!r}", "another run has committed since this load began")
+                raise _overtaken(load.stream)
             pieces = [_checked(target.staged[str(receipt.details["name"])], receipt) for receipt in receipts]
             positions = {**shown.positions, load.pipeline: position}
             epochs = {**shown.epochs, load.pipeline: load.epoch + 1}
@@ -293,6 +293,10 @@ def _added(table: pa.Table | None, new: pa.Table, load: MemoryLoad, *, evolves: 
     return pa.Table.from_pylist(list(rows.values()), schema=table.schema)
 
 
+def _overtaken(stream: Stream) -> Overtaken:
+    return Overtaken(f"stream {stream.name!r}", "another run has committed since this load began")
+
+
 @dataclass(frozen=True)
 class MemoryLoad:
     """A load into a `MemoryDestination`."""
@@ -336,8 +340,15 @@ class MemoryLoad:
         return schema.names
 
     def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
-        """The sum of what is kept aside of a piece."""
-        piece = self.destination._targets[self.stream.name].staged[str(receipt.details["name"])]  # noqa: SLF001 -- the two are one thing
+        """The sum of what is kept aside of a piece.
+
+        Raises:
+            Overtaken: it is not kept any more, since another load was committed.
+
+        """
+        piece = self.destination._targets[self.stream.name].staged.get(str(receipt.details["name"]))  # noqa: SLF001 -- the two are one thing
+        if piece is None:
+            raise _overtaken(self.stream)
         return str(checksum(piece.records, columns))
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from de_classes.contracts import Mode
-from de_classes.errors import CountMismatch, Overtaken, StoreError
+from de_classes.errors import CountMismatch, DatasetError, Overtaken, StoreError
 from de_classes.storage.objects._change import Change
 from de_classes.storage.objects._columns import united
 from de_classes.storage.objects._ledger import encode_receipt, files_of
@@ -84,11 +84,22 @@ class DatasetLoad:
         return schema.names
 
     def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
-        """The sum of what the files of a piece hold, by their own count and footers."""
+        """The sum of what the files of a piece hold, by their own count and footers.
+
+        Raises:
+            Overtaken: a file is gone since another load of the pipeline to this stream was committed.
+            DatasetError: a file is gone, or is not what was written.
+
+        """
         summed = TableChecksum(columns)
-        for file in files_of(receipt, self.dataset.url)[0]:
-            for batch in self.dataset.read(Piece(file), receipt.schema or pa.schema([])):
-                summed.update(batch)
+        try:
+            for file in files_of(receipt, self.dataset.url)[0]:
+                for batch in self.dataset.read(Piece(file), receipt.schema or pa.schema([])):
+                    summed.update(batch)
+        except DatasetError:
+            # Whoever committed meanwhile has removed what can never be committed any more.
+            self.room.refuse_overtaken(self.dataset.log.newest())
+            raise
         return str(summed.value)
 
     def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:

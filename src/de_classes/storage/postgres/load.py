@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from de_classes.contracts import Mode
-from de_classes.errors import Overtaken, PostgresUnreachable
+from de_classes.errors import DeClassesError, Overtaken, PostgresUnreachable
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
@@ -99,11 +99,23 @@ class PostgresLoad:
             return self._staging.checkable(connection, schema)
 
     def checksum(self, receipt: Receipt, columns: Sequence[str]) -> str:
-        """The sum of what is staged of a piece."""
+        """The sum of what is staged of a piece.
+
+        Raises:
+            Overtaken: its table is gone since another load of the pipeline to this stream was committed.
+            CountMismatch: its table is gone, and nobody says why.
+
+        """
         name = TableName(self.state.schema, str(receipt.details["table"]))
         if receipt.schema is None:
             raise AssertionError(receipt)  # there is a table, so there were columns
-        return StagedRows(self.client, name, receipt, receipt.schema).checksum(columns)
+        try:
+            return StagedRows(self.client, name, receipt, receipt.schema).checksum(columns)
+        except DeClassesError:
+            # Whoever committed meanwhile has removed what can never be committed any more.
+            with self.client.connect() as connection:
+                self._refuse_if_overtaken(connection)
+            raise
 
     @property
     def _staging(self) -> Staging:

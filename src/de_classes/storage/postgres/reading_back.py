@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from de_classes.errors import CountMismatch
 from de_classes.utils.checksum import TableChecksum
 from de_classes.utils.decimals import decimals_of_texts
 
@@ -87,12 +88,19 @@ class StagedRows:
     schema: pa.Schema
 
     def checksum(self, columns: Sequence[str]) -> str:
-        """That of the values in some of the columns."""
+        """That of the values in some of the columns.
+
+        Raises:
+            CountMismatch: there is no such table.
+
+        """
         wanted = set(columns)
         with self.client.connect() as connection:
             table = table_in_catalogue(connection, self.name)
-        there: Sequence[Column] = () if table is None else table.columns
-        pairs = [pair for pair in zip(self.schema, there, strict=True) if pair[0].name in wanted]
+        if table is None:
+            fact = f"what was staged of split {self.piece.split_id!r} is not there any more"
+            raise CountMismatch(f"table {self.name}", fact, "Run it again.", promised=self.piece.rows, found=0)
+        pairs = [pair for pair in zip(self.schema, table.columns, strict=True) if pair[0].name in wanted]
         for condition in conditions(self.piece):
             summed = self._summed(pairs, condition)
             if summed.rows == self.piece.rows:

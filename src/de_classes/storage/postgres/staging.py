@@ -184,6 +184,7 @@ class Staging:
         placing, there = self._placing(connection, left.schema)
         encoder = self._encoder(left, placing, there)
         create_staging(connection, TableName(self.state.schema, name), placing, self.target, there)
+        reach("postgres.write.after_create")
         statement = self._copy(name, placing, encoder.options)
         aside = SettingAside(connection, statement, placing, encoder, sieve, first.schema, self.unfit, rejects)
         for records in chain([first], batches):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -143,3 +144,15 @@ class RememberingContract(Loading):
             kept = load.staged.get("s")
             assert kept is None or kept.checksum == "what was told"
             assert kept is None or (isinstance(load, Checks) and load.checksum(kept, columns) == told)
+
+    def test_what_another_run_has_removed_is_not_read_back(self, destination: Destination) -> None:
+        """A load that was overtaken may find what it wrote gone: then it is told that it was overtaken."""
+        columns = ["id"]
+        with destination.begin(PIPELINE, ORDERS, Mode.APPEND) as late:
+            if not isinstance(late, Checks):
+                pytest.skip("this destination does not read back")
+            receipt = late.write("late", iter([Batch(orders(10, 2))]))
+            told = late.checksum(receipt, columns)
+            self.beside(lambda: loaded(destination, Mode.APPEND, orders(1, 2), position={"day": 1}))
+            with suppress(Overtaken):
+                assert late.checksum(receipt, columns) == told
