@@ -31,8 +31,9 @@ _BEHIND_BYTES = 24 * 2**20
 _AT = re.compile(r"^COPY [^\n]*?, line (\d+)(?:, column (.+?)(?:: |$))?", re.MULTILINE)
 """Where COPY was, in the context of the server's error (its text is translated in few languages, the order is kept)."""
 
-_ABOUT_VALUES = {"22", "23"}
-"""Classes of SQLSTATE: data exceptions and violated constraints."""
+_ABOUT_VALUES = ("22", "23", "54", "3F000", "42601", "42602", "42704", "42883", "42725", "42P01")
+"""How a SQLSTATE begins: data exceptions, violated constraints, limits (of depth, of length); and of the others, what
+the name of an object meets that is not there, or is no name (`regclass` and its like)."""
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Copying:
             yield
         except psycopg.Error as error:
             found = _AT.search(error.diag.context or "")
-            if found is None or (error.sqlstate or "")[:2] not in _ABOUT_VALUES:
+            if found is None or not (error.sqlstate or "").startswith(_ABOUT_VALUES):
                 raise
             line, column = int(found[1]), found[2]
             row = self.row_of_line(line)

@@ -87,6 +87,8 @@ def _exactly(array: Array, type_: PgType, refuse: Refuse) -> Array:
         return _widened(array, _FLOATS[type_.base])
     if type_.base in _TEXTS:
         return _text(array, type_, refuse)
+    if type_.base == "enum":
+        _refuse_other_labels(array, type_, refuse)
     if pa.types.is_string(array.type):
         refuse_rounded_text(array, type_, refuse)
     elif type_.arguments and pa.types.is_decimal(array.type):
@@ -122,6 +124,15 @@ def _text(array: Array, type_: PgType, refuse: Refuse) -> Array:
     if wrong >= 0:
         raise refuse(wrong, f"not exactly {limit} characters" if exact else f"more than {limit} characters")
     return array
+
+
+def _refuse_other_labels(array: Array, type_: PgType, refuse: Refuse) -> None:
+    """Refuse what is no label of an enum, which may be made only by the commit: until then its labels are text."""
+    texts = array.cast(pa.string())
+    known = pc.or_(pc.is_in(texts, pa.array(type_.labels, pa.string())), texts.is_null())
+    wrong = pc.index(known, False).as_py()
+    if wrong >= 0:
+        raise refuse(wrong, f"{texts[wrong].as_py()!r}, which is no label of {type_.enum},")
 
 
 def _is_nested(array: Array) -> bool:

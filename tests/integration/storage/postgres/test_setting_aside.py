@@ -155,6 +155,44 @@ def test_what_cannot_be_had_is_told(client: PostgresClient) -> None:
         PostgresDestination(client, unfit="drop")  # type: ignore[arg-type]
 
 
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "new"])
+@pytest.mark.parametrize(
+    ("told", "right", "wrong"),
+    [
+        ("regclass", "pg_catalog.pg_class", "public.nowhere"),
+        ("regtype", "integer", "no_such_type"),
+        ("regproc", "pg_catalog.now", "no_such_function"),
+        ("regoperator", "+(integer,integer)", "+(integer"),
+        ("regrole", "postgres", "nobody at all"),
+        ("json", "[]", DEEP),
+        ("tsvector", "'a'", " ".join(f"w{n}" for n in range(200_000))),
+        ("enum \"mood\" ('ok')", "ok", "bad"),
+        ('domain "felt" (enum "mood" (\'ok\'))', "ok", "bad"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_the_server_cannot_read_is_a_value_too(
+    client: PostgresClient, told: str, right: str, wrong: str, there: bool
+) -> None:
+    """Names of objects that are not there, what is too deep or too long, and other labels are told and set aside."""
+    client.run("CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN felt AS mood")
+    if there:
+        named = told.split('"')[1] if '"' in told else told
+        client.run(f"CREATE TABLE t (id int, v {named})")
+    field = pa.field("v", pa.string(), metadata={"de_classes.postgres_type": told})
+    schema = pa.schema([pa.field("id", pa.int32()), field])
+    table = pa.table([[1, 2, 3], [right, wrong, None]], schema=schema)
+    with pytest.raises(ValueNotHeld, match=r"'v'.*row 1") as error:
+        loaded(client, table)
+    assert (error.value.column, error.value.row) == ("v", 1)
+    report = loaded(client, table, unfit="null")
+    assert (report.rows, report.rejected) == (3, 1)
+    assert client.fetch("SELECT id, v IS NULL FROM t ORDER BY id") == [(1, False), (2, True), (3, True)]
+
+
 @pytest.mark.parametrize("unfit", ["null", "quarantine"])
 def test_the_last_row_of_a_key_still_wins(client: PostgresClient, unfit: Any) -> None:
     """However many pieces a split is copied in, and however long its rows are, a merge takes them in their order."""
