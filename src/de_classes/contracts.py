@@ -316,8 +316,11 @@ class Load(Protocol):
         """
         ...
 
-    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
+    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> int | None:
         """Make exactly these pieces visible, in this order, with the position: all or nothing.
+
+        Gives how many rows were deleted, or marked as deleted, since the receipts have keys of existing rows and not
+        theirs; None where none have keys.
 
         Rows are counted once more and must agree with the receipts. A commit that is interrupted anywhere has shown
         rows and position, or neither: they are one write. One whose outcome is unknown is looked up, never guessed.
@@ -542,6 +545,8 @@ class Committed(_StreamEvent):
     bytes: int
     rejected: int = 0
     """Records that went to quarantine with them."""
+    deleted: int = 0
+    """Rows that were deleted with them, or marked as deleted, being gone at the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -268,7 +268,7 @@ class Line:
         self.deletes = self.remembers = self.verifies = False
         self._transforms = target.transforms
         self._way = ""
-        self._rows = self._bytes = self._rejected = self._commits = 0
+        self._rows = self._bytes = self._rejected = self._deleted = self._commits = 0
         self._splits: list[SplitReport] = []
         self._verified: list[pa.Schema] = []
         self._unverified: dict[str, None] = {}
@@ -329,13 +329,14 @@ class Line:
                 self._verified.append(receipt.schema)
                 self._unverified |= dict.fromkeys(unverified(self.load, receipt.schema))
         reach("runner.before_commit")
-        self.load.commit(receipts, position)
+        deleted = self.load.commit(receipts, position) or 0
         reach("runner.after_commit")
         rows, size, rejected = (sum(getattr(receipt, name) for receipt in receipts) for name in _COUNTS)
         self._rows, self._bytes, self._rejected = self._rows + rows, self._bytes + size, self._rejected + rejected
+        self._deleted += deleted
         self._commits += 1
         self._splits += [_told(receipt) for receipt in receipts]
-        self.told.of(Committed, position=position, rows=rows, bytes=size, rejected=rejected)
+        self.told.of(Committed, position=position, rows=rows, bytes=size, rejected=rejected, deleted=deleted)
 
     def finish(self, stream: Stream, position: Position | None, seconds: float) -> None:
         """The source has no more."""
@@ -348,6 +349,7 @@ class Line:
             seconds=seconds,
             position=position,
             rejected=self._rejected,
+            deleted=self._deleted,
             splits=tuple(self._splits),
             unverified=tuple(self._unverified),
         )

@@ -42,6 +42,8 @@ class StreamReport:
     """Where the stream stands now."""
     rejected: int = 0
     """Records that do not fit, and are kept beside the stream in its quarantine."""
+    deleted: int = 0
+    """Rows that this run deleted, or marked as deleted, since they are gone at the source."""
     splits: tuple[SplitReport, ...] = ()
     """All that was committed, in the order of the commits."""
     unverified: tuple[str, ...] = ()
@@ -80,3 +82,8 @@ class RunReport:
     def rejected(self) -> int:
         """Records that went to quarantine, over all streams."""
         return sum(stream.rejected for stream in self.streams)
+
+    @property
+    def deleted(self) -> int:
+        """Rows that were deleted, or marked as deleted, over all streams."""
+        return sum(stream.deleted for stream in self.streams)

@@ -191,7 +191,7 @@ class MemoryDestination:
         with self._lock:
             self._targets[load.stream.name].staged[str(piece.receipt.details["name"])] = piece
 
-    def _commit(self, load: MemoryLoad, receipts: Sequence[Receipt], position: Position | None) -> None:
+    def _commit(self, load: MemoryLoad, receipts: Sequence[Receipt], position: Position | None) -> int | None:
         target = self._target(load.stream.name)
         position = json.loads(json.dumps(position))
         with self._lock:
@@ -202,9 +202,11 @@ class MemoryDestination:
             positions = {**shown.positions, load.pipeline: position}
             epochs = {**shown.epochs, load.pipeline: load.epoch + 1}
             items = _items(shown, pieces, load)
-            table = self._table(_without_former(shown, pieces, load), pieces, load)
+            whole = self._table(_without_former(shown, pieces, load), pieces, load)
+            table = self._living(whole, pieces, load)
             target.shown = _Shown(table, _rejected(shown, pieces, load), positions, epochs, items)
             target.forget(load.pipeline, load.epoch)
+        return None if table is whole or whole is None or table is None else whole.num_rows - table.num_rows
 
     def _table(self, shown: pa.Table | None, pieces: Sequence[_Piece], load: MemoryLoad) -> pa.Table | None:
         table = None if shown is None or (load.mode is Mode.REPLACE and self._evolves) else shown
@@ -215,14 +217,14 @@ class MemoryDestination:
         for piece in pieces:
             if piece.records:
                 table = _added(table, pa.Table.from_batches(piece.records), load, evolves=self._evolves)
-        table = shown.slice(0, 0) if table is None and shown is not None else table
+        return shown.slice(0, 0) if table is None and shown is not None else table
+
+    def _living(self, table: pa.Table | None, pieces: Sequence[_Piece], load: MemoryLoad) -> pa.Table | None:
+        """The rows whose keys are among those that exist; all, where nobody tells which do."""
         if table is None or not any(piece.receipt.alive is not None for piece in pieces):
             return table
-        return self._living(table, [key for piece in pieces for key in piece.alive], load)
-
-    def _living(self, table: pa.Table, alive: Sequence[pa.RecordBatch], load: MemoryLoad) -> pa.Table:
-        """The rows whose keys are among those that exist."""
         names = load.stream.primary_key
+        alive = chain.from_iterable(piece.alive for piece in pieces)
         keys = {tuple(row[name] for name in names) for batch in alive for row in batch.to_pylist()}
         kept = [row for row in table.to_pylist() if tuple(row[name] for name in names) in keys]
         refuse_too_many(load.stream.name, table.num_rows - len(kept), table.num_rows, self._max_deleted_share)
@@ -351,6 +353,6 @@ class MemoryLoad:
             raise _overtaken(self.stream)
         return str(checksum(piece.records, columns))
 
-    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
+    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> int | None:
         """Show what was kept aside."""
-        self.destination._commit(self, receipts, position)  # noqa: SLF001 -- the two are one thing
+        return self.destination._commit(self, receipts, position)  # noqa: SLF001 -- the two are one thing

@@ -157,6 +157,8 @@ class _Passage:
     """Rows by split."""
     rejected: int = 0
     """Records that went to quarantine."""
+    deleted: int = 0
+    """Rows that were deleted."""
 
     @property
     def rows(self) -> int:
@@ -180,10 +182,10 @@ class _Passage:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        return self.label, f"{self.rows:,} rows", f"{self.rate:,.0f} rows/s", _size(self.bytes), self.state
+        return self.label, _many(self.rows, "row"), f"{self.rate:,.0f} rows/s", _size(self.bytes), self.state
 
     def told(self, state: str) -> str:
-        return f"{self.label}: {state}, {self.rows:,} rows, {self.rate:,.0f} rows/s, {_size(self.bytes)}"
+        return f"{self.label}: {state}, {_many(self.rows, 'row')}, {self.rate:,.0f} rows/s, {_size(self.bytes)}"
 
     def started(self, event: StreamStarted) -> str:
         self.splits, self.splits_done = event.splits, event.staged
@@ -210,12 +212,14 @@ class _Passage:
         self.written = 0, 0
         self.under_way.clear()
         self.rejected += event.rejected
-        return f"{self.label}: committed {event.rows:,} rows, {_size(event.bytes)}{_set_aside(event.rejected)}"
+        self.deleted += event.deleted
+        besides = _besides(event.deleted, event.rejected)
+        return f"{self.label}: committed {_many(event.rows, 'row')}, {_size(event.bytes)}{besides}"
 
     def finished(self, event: StreamFinished) -> str:
         rate = f", {event.rows / event.seconds:,.0f} rows/s" if event.rows and event.seconds > 0 else ""
-        size = f"{_size(event.bytes)} in {event.seconds:.1f} s{rate}{_set_aside(self.rejected)}"
-        return f"{self.label}: finished, {event.rows:,} rows, {size}"
+        size = f"{_size(event.bytes)} in {event.seconds:.1f} s{rate}{_besides(self.deleted, self.rejected)}"
+        return f"{self.label}: finished, {_many(event.rows, 'row')}, {size}"
 
     def failed(self, event: StreamFailed) -> str:
         return f"{self.label}: failed after {event.seconds:.1f} s: {_one_line(event.error)}"
@@ -265,8 +269,14 @@ def _seconds(since: datetime, until: datetime) -> float:
     return max(0.0, (until - since).total_seconds())
 
 
-def _set_aside(rejected: int) -> str:
-    return f", {rejected:,} records in quarantine" if rejected else ""
+def _besides(deleted: int, rejected: int) -> str:
+    gone = f", {_many(deleted, 'row')} deleted" if deleted else ""
+    aside = f", {_many(rejected, 'record')} in quarantine" if rejected else ""
+    return f"{gone}{aside}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _one_line(text: str) -> str:

@@ -134,7 +134,7 @@ class TestPlainLines:
         """With the commit that set them aside, and at the end with all of them."""
         set_aside = [replace(committed(n, 10), rejected=n) for n in (1, 2)]
         assert plain(started(), *set_aside, finished(2, 20))[1:] == [
-            "shop orders: committed 10 rows, 100 B, 1 records in quarantine",
+            "shop orders: committed 10 rows, 100 B, 1 record in quarantine",
             "shop orders: committed 10 rows, 100 B, 2 records in quarantine",
             "shop orders: finished, 20 rows, 200 B in 2.0 s, 10 rows/s, 3 records in quarantine",
         ]
@@ -161,7 +161,7 @@ class TestPlainLines:
         other = {**STREAM, "run_id": "r2", "pipeline": "lake"}
         lines = plain(started(**STREAM), started(**other), progressed(9, 1), progressed(9, 2, **other))
         assert [line.split(",")[0:2] for line in lines[2:]] == [
-            ["shop orders: under way", " 1 rows"],
+            ["shop orders: under way", " 1 row"],
             ["lake orders: under way", " 2 rows"],
         ]
 

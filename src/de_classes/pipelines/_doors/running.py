@@ -55,8 +55,9 @@ def carry(pipeline: Pipeline, asked: argparse.Namespace) -> None:
         report = pipeline.run(observers=[display])
     for stream in report.streams:
         aside = f", {stream.rejected:,} set aside" if stream.rejected else ""
+        gone = f", {stream.deleted:,} deleted" if stream.deleted else ""
         proof = f", checksum {stream.checksum}" if stream.checksum is not None else ""
-        say(f"{stream.stream} -> {stream.into}: {stream.rows:,} rows{aside}{proof}")
+        say(f"{stream.stream} -> {stream.into}: {stream.rows:,} rows{gone}{aside}{proof}")
     say(f"{report.rows:,} rows, {report.bytes:,} bytes in {report.seconds:.1f} s")
 
 

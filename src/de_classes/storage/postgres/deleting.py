@@ -205,8 +205,10 @@ class Deletes:
     max_share: float
     end: End
 
-    def apply(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
+    def apply(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> int | None:
         """End the rows without a living key, and take back the end of those that have one again.
+
+        Gives how many were ended; None where nobody tells which keys are alive.
 
         Rows with a null in their key, which no load has put there, stay.
 
@@ -219,7 +221,7 @@ class Deletes:
         table = table_in_catalogue(connection, self.target)
         telling = [receipt for receipt in receipts if receipt.alive is not None]
         if table is None or not telling:
-            return
+            return None
         self.end.ensure(connection, self.target, table)
         alive = " UNION ALL ".join(self._keys(connection, receipt, table) for receipt in telling)
         same = " AND ".join(f"row_.{quoted(key)} = key_.{quoted(key)}" for key in self.primary_key)
@@ -240,6 +242,7 @@ class Deletes:
         if revival is not None:
             connection.execute(revival.encode())
         connection.execute("DROP TABLE pg_temp.gone")
+        return gone
 
     def _keys(self, connection: psycopg.Connection[Any], receipt: Receipt, table: Table) -> str:
         """A query for the keys that a piece tells, in the types of the table."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from .client import PostgresClient
     from .destination import PostgresDestination
+    from .publishing import Published
     from .state import State
 
 __all__ = ["PostgresLoad"]
@@ -136,8 +137,8 @@ class PostgresLoad:
     def _publishing(self) -> Publishing:
         return Publishing(self.destination, self.stream, self.mode, self.state, self.target, self.primary_key)
 
-    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> None:
-        """Move the pieces into the table in this order, and the position with them.
+    def commit(self, receipts: Sequence[Receipt], position: Position | None) -> int | None:
+        """Move the pieces into the table in this order, and the position with them; gives how many rows were deleted.
 
         Raises:
             Overtaken: another load of the pipeline to this stream was committed since this one began.
@@ -151,7 +152,7 @@ class PostgresLoad:
         with postgres_errors(self.client.address), self.client.open() as connection:
             backend = _Backend.of(connection)
             connection.commit()
-            self._prepare(connection, receipts, position, commit_id)
+            published = self._prepare(connection, receipts, position, commit_id)
             reach("postgres.commit.before")
             try:
                 connection.commit()
@@ -159,6 +160,7 @@ class PostgresLoad:
                 if not self._was_committed(commit_id, backend):
                     raise
         reach("postgres.commit.after")
+        return published.deleted
 
     def _prepare(
         self,
@@ -166,14 +168,15 @@ class PostgresLoad:
         receipts: Sequence[Receipt],
         position: Position | None,
         commit_id: str,
-    ) -> None:
+    ) -> Published:
         """Do everything of a commit but the last word."""
         connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         self._refuse_if_overtaken(connection)
-        has_table = self._publishing.move(connection, receipts)
-        self.state.advance(connection, position, commit_id, has_table=has_table)
+        published = self._publishing.move(connection, receipts)
+        self.state.advance(connection, position, commit_id, has_table=published.has_table)
         reach("postgres.commit.after_position")
         self.state.forget_up_to(connection, self.epoch)
+        return published
 
     def _refuse_if_overtaken(self, connection: psycopg.Connection[Any]) -> None:
         epoch = self.state.epoch(connection, lock=True)

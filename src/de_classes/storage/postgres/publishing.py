@@ -43,7 +43,17 @@ if TYPE_CHECKING:
     from .state import State
     from .types import Column
 
-__all__ = ["Publishing"]
+__all__ = ["Published", "Publishing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a commit has done."""
+
+    has_table: bool
+    """Whether there is a target now."""
+    deleted: int | None
+    """How many rows were deleted, or marked; None where nobody told which are alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,8 @@ class Publishing:
     target: TableName
     primary_key: tuple[str, ...]
 
-    def move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> bool:
-        """Make what is staged the table's; whether there is a table now.
+    def move(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> Published:
+        """Make what is staged the table's.
 
         Raises:
             CountMismatch: a piece has not the rows of its receipt.
@@ -73,13 +83,13 @@ class Publishing:
         table, made, adopted = self._table_for(connection, pieces, tables)
         reach("postgres.commit.before_move")
         items = [item for receipt in receipts for item in receipt.items]
-        loaded = LoadedItems(self.state)
+        loaded, deleted = LoadedItems(self.state), None
         if table is not None:
             if items and adopted is None and self.mode is not Mode.REPLACE:
                 loaded.replace_rows(connection, items, self.target, table, self.mode)
             self._move_rows(connection, [one for one in tables if one is not adopted], table, made, adopted)
             if self.mode in {Mode.MERGE, Mode.HISTORY}:
-                self._delete(connection, receipts)
+                deleted = self._delete(connection, receipts)
             with not_for_long(connection):
                 declare(connection, self.target, table.oid, declared)
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
@@ -88,7 +98,7 @@ class Publishing:
         quarantine.take(connection, receipts)
         loaded.remember(connection, items, anew=self.mode is Mode.REPLACE)
         reach("postgres.commit.after_move")
-        return table is not None
+        return Published(table is not None, deleted)
 
     def _table_for(
         self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], tables: Sequence[StagedTable]
@@ -191,13 +201,12 @@ class Publishing:
             move.run(connection, one, table)
         move.check_replaced(connection, staged)
 
-    def _delete(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
+    def _delete(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> int | None:
         """Delete or mark what is gone at the source, where the pieces tell what is alive."""
         to = self.destination
         ends = Closing() if self.mode is Mode.HISTORY else Marking(to.mark_deleted) if to.mark_deleted else Deleting()
-        Deletes(self.target, self.state.schema, self.primary_key, to.max_deleted_share, ends).apply(
-            connection, receipts
-        )
+        deletes = Deletes(self.target, self.state.schema, self.primary_key, to.max_deleted_share, ends)
+        return deletes.apply(connection, receipts)
 
     def _refuse_other_columns(self, pieces: Sequence[Receipt]) -> None:
         """See that all pieces have the same columns: one that lacks some would get NULL in them."""

@@ -50,7 +50,7 @@ class DeletingContract(Loading):
             receipts = [rows, _alive(load, [1, 4, 4]), _alive(load, [7, 5], "others")]
             assert [receipt.alive for receipt in receipts] == [None, 3, 2]
             assert self.keys(read_back) == [1, 2, 3, 4, 5, 6]
-            load.commit(receipts, {"day": 2})
+            assert load.commit(receipts, {"day": 2}) == len([2, 3, 6])
         assert self.visible(read_back) == [(1, "new"), (4, "paid"), (5, "new"), (7, "new")]
 
     def test_too_many_deletes_change_nothing(self, filled: Destination, read_back: ReadBack) -> None:

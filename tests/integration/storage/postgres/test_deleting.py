@@ -21,6 +21,9 @@ INSERT INTO t SELECT 'r' || n % 3, n + 0.5, 'sad', now(), 'x' FROM generate_seri
 """
 
 
+KEY = "region::text, number, feeling::text"
+
+
 def _pipeline(client: PostgresClient, *, to: dict[str, Any] | None = None, **options: Any) -> Pipeline:
     source = PostgresSource(client, **{"tables": ["t"], "deletes": ["t"], **options})
     destination = PostgresDestination(client, schema="copies", **(to or {}))
@@ -47,7 +50,10 @@ def test_a_copy_follows_inserts_updates_and_deletes(client: PostgresClient, chan
         "SELECT 1",
     ):
         client.run(change)
-        pipeline.run()
+        ((gone,),) = client.fetch(
+            f"SELECT count(*) FROM (SELECT {KEY} FROM copies.t EXCEPT SELECT {KEY} FROM t) AS gone"
+        )
+        assert pipeline.run().deleted == gone
         assert _same(client), change
 
 
