@@ -98,11 +98,14 @@ class PostgresClient:
 
     @property
     def session(self) -> Sequence[str]:
-        """What every session begins with, so that values mean the same whatever the server's settings."""
+        """What every session begins with, so that values mean the same whatever the server's settings.
+
+        Loads lock what they decide about, and must see what was committed while they waited for that.
+        """
         settings = ["SET TIME ZONE 'UTC'", "SET DateStyle TO 'ISO, YMD'", "SET IntervalStyle TO 'postgres'"]
         settings += ["SET client_encoding TO 'UTF8'", "SET extra_float_digits TO 1", "SET bytea_output TO 'hex'"]
         settings += ["SET lc_monetary TO 'C'", "SET xmloption TO content", "SET array_nulls TO on"]
-        settings += ["SET quote_all_identifiers TO off"]
+        settings += ["SET quote_all_identifiers TO off", "SET default_transaction_isolation TO 'read committed'"]
         for name, seconds in (
             ("statement_timeout", self.statement_timeout_seconds),
             ("lock_timeout", self.lock_timeout_seconds),

@@ -170,7 +170,6 @@ class PostgresLoad:
         commit_id: str,
     ) -> Published:
         """Do everything of a commit but the last word."""
-        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         self._refuse_if_overtaken(connection)
         published = self._publishing.move(connection, receipts)
         self.state.advance(connection, position, commit_id, has_table=published.has_table)

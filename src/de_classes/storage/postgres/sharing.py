@@ -1,11 +1,11 @@
 """Staging tables that pieces of a load share, where it makes a new table: what becomes that table is written once.
 
-Of many pieces that are to come, the first with certain columns opens a table for them: an empty one is committed, with
-a line in the ledger that says whose it is. It goes there, and so do all others, also at the same time, each committed
-together with its line in the ledger as ever. Which rows are whose, the server knows: the number of the transaction that
-wrote a row is its `xmin`, also after the row was frozen. What a piece that failed has left there nobody sees, and
-autovacuum makes room of it. A piece that is to be the only one makes its table in its own transaction instead: then
-nothing is left of it when it fails, and its rows are frozen as they are written.
+Of many pieces that are to come, the first with certain columns, of certain types, opens a table for them: an empty one
+is committed, with a line in the ledger that says whose it is. It goes there, and so do all others, also at the same
+time, each committed together with its line in the ledger as ever. Which rows are whose, the server knows: the number of
+the transaction that wrote a row is its `xmin`, also after the row was frozen. What a piece that failed has left there
+nobody sees, and autovacuum makes room of it. A piece that is to be the only one makes its table in its own transaction
+instead: then nothing is left of it when it fails, and its rows are frozen as they are written.
 
 A piece that is read back by itself, to verify its values, is looked for in the pages that the table had or got while
 the piece was written; if these do not have all of its rows, in all pages. Pieces of which the last row of a key counts
@@ -23,6 +23,7 @@ import psycopg
 from de_classes.contracts import Mode
 
 from .identifiers import TableName
+from .types import columns_of_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -69,12 +70,11 @@ class Sharing:
 
     def _joined(self, connection: psycopg.Connection[Any], schema: pa.Schema) -> str | None:
         opened = self.state.opened(connection, self.epoch, self.run)
-        return next((label for label, of in opened if schema.equals(of) and self._held(connection, label)), None)
+        return next((label for label, of in opened if _alike(schema, of) and self._held(connection, label)), None)
 
     def _open(self, connection: psycopg.Connection[Any], schema: pa.Schema, make: Callable[[TableName], None]) -> None:
         """Make a table and commit it, unless another piece has just done so."""
         connection.commit()
-        connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # to see what was done while waiting
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"de_classes stages {self.run}",))
         if self._joined(connection, schema) is None:
             name = new_name(self.state)
@@ -90,6 +90,11 @@ class Sharing:
         except psycopg.errors.UndefinedTable:  # another run's commit has dropped it: this one will be told so
             return False
         return True
+
+
+def _alike(one: pa.Schema, other: pa.Schema) -> bool:
+    """Whether columns are staged in the same types: text may be that of another type, which only its metadata tells."""
+    return one.equals(other) and columns_of_schema("a piece", one) == columns_of_schema("a piece", other)
 
 
 def new_name(state: State) -> TableName:

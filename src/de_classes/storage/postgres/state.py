@@ -187,9 +187,9 @@ class State:
         """Drop staging tables together with their lines; what somebody still writes to stays for a later run."""
         held = [table for table in tables if not self._dropped(connection, table)]
         connection.execute(
-            f"DELETE FROM {self._staged} WHERE table_name = ANY(%s)"
-            " AND coalesce(receipt -> 'details' ->> 'table', table_name) <> ALL(%s)".encode(),
-            (list(tables), held),
+            f"DELETE FROM {self._staged} WHERE table_name = ANY(%(tables)s) AND table_name <> ALL(%(held)s)"
+            " AND coalesce(receipt -> 'details' ->> 'table', table_name) <> ALL(%(held)s)".encode(),
+            {"tables": list(tables), "held": held},
         )
 
     def _dropped(self, connection: psycopg.Connection[Any], table: str) -> bool:

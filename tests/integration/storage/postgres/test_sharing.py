@@ -14,10 +14,12 @@ import pyarrow as pa
 import pytest
 
 from de_classes.contracts import Batch, Mode, Receipt, Stream
-from de_classes.errors import Overtaken
+from de_classes.errors import Overtaken, PostgresError
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
 from de_classes.storage.postgres.load import PostgresLoad
+from de_classes.storage.postgres.types import TYPE_KEY
 from de_classes.utils.checksum import checksum
+from de_classes.utils.quarantine import REJECTED
 
 SCHEMA = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("name", pa.string())])
 ORDERS = Stream("orders", ("id",), SCHEMA)
@@ -26,6 +28,11 @@ PLAIN = Stream("orders", (), SCHEMA)
 
 def rows(*ids: int, name: str = "x") -> Batch:
     return Batch(pa.RecordBatch.from_pylist([{"id": n, "name": name} for n in ids], SCHEMA))
+
+
+def texts(type_: str, note: str) -> Batch:
+    schema = pa.schema([pa.field("note", pa.string(), metadata={TYPE_KEY: type_.encode()} if type_ else None)])
+    return Batch(pa.RecordBatch.from_pylist([{"note": note}], schema))
 
 
 def table_of(receipt: Receipt) -> str:
@@ -99,6 +106,23 @@ def test_of_pieces_that_begin_at_once_one_opens_the_table(client: PostgresClient
     assert nothing_is_left(client)
 
 
+@pytest.mark.parametrize("level", ["serializable", "repeatable read"])
+def test_pieces_that_begin_at_once_need_no_weak_isolation(postgres_url: str, level: str) -> None:
+    """Where transactions are serializable by default, pieces that are written at once do not refuse each other."""
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET default_transaction_isolation TO '{level}'".encode())
+    ready, client = threading.Barrier(8), PostgresClient(postgres_url)
+    with begun(PostgresDestination(client), ORDERS, Mode.APPEND) as load, ThreadPoolExecutor(8) as threads:
+
+        def at_once(n: int) -> Iterator[Batch]:
+            ready.wait()
+            yield rows(n)
+
+        pieces = list(threads.map(lambda n: load.write(f"split {n}", at_once(n)), range(8)))
+        load.commit(pieces, {"at": 1})
+    assert ids(client) == list(range(8))
+
+
 def test_a_table_that_was_opened_for_nothing_goes(client: PostgresClient) -> None:
     """Where the only piece of a run broke off, its table is empty, and the next run drops it."""
 
@@ -164,6 +188,26 @@ def test_other_columns_have_another_table(client: PostgresClient) -> None:
         assert first == third != second
         load.commit(pieces, {"at": 1})
     assert client.fetch("SELECT id, more FROM orders ORDER BY id") == [(1, None), (2, None), (3, True)]
+
+
+def test_text_of_another_type_has_another_table(client: PostgresClient) -> None:
+    """Columns that Arrow has alike and PostgreSQL has not are staged apart, so that no value is taken for another."""
+    short, free = texts("varchar(3)", "abc"), texts("", "abcdef")
+    with begun(PostgresDestination(client, schema_changes="evolve"), Stream("notes"), Mode.APPEND) as load:
+        pieces = [load.write("a", iter([short])), load.write("b", iter([free])), load.write("c", iter([short]))]
+        first, second, third = map(table_of, pieces)
+        assert first == third != second
+        load.commit(pieces, {"at": 1})
+    assert client.fetch("SELECT note FROM notes ORDER BY note") == [("abc",), ("abc",), ("abcdef",)]
+
+
+def test_sixteen_characters_are_no_uuid(client: PostgresClient) -> None:
+    """Text whose bytes would be those of a uuid is refused where uuids are, and not staged as one."""
+    uuids, free = texts("uuid", "00000000-0000-0000-0000-000000000001"), texts("", "sixteen letters!")
+    with begun(PostgresDestination(client, schema_changes="evolve"), Stream("notes"), Mode.APPEND) as load:
+        pieces = [load.write("a", iter([uuids])), load.write("b", iter([free]))]
+        with pytest.raises(PostgresError, match="sixteen letters!"):
+            load.commit(pieces, {"at": 1})
 
 
 @pytest.mark.parametrize("mode", [Mode.MERGE, Mode.HISTORY])
@@ -291,5 +335,19 @@ def test_a_table_that_somebody_still_writes_to_is_left_for_later(client: Postgre
         other.rollback()
     with begun(impatient, PLAIN, Mode.APPEND) as load:
         assert not load.staged
+    assert ids(client) == [0, 1]
+    assert nothing_is_left(client)
+
+
+def test_rejected_records_that_somebody_reads_are_left_for_later(client: PostgresClient, postgres_url: str) -> None:
+    """A backup holds the table of a piece's rejected records and not that of its rows: the next run drops it."""
+    impatient = PostgresDestination(PostgresClient(postgres_url, lock_timeout_seconds=0.1))
+    unfit = pa.RecordBatch.from_pylist([{"record": "{}", "reason": "unfit", "place": "page 1"}], REJECTED)
+    with begun(impatient, PLAIN, Mode.APPEND) as load, psycopg.connect(postgres_url) as other:
+        pieces = [load.write(f"split {n}", iter([replace(rows(n), rejected=unfit)])) for n in range(2)]
+        other.execute(f"LOCK TABLE de_classes.{pieces[0].details['rejected']} IN ACCESS SHARE MODE".encode())
+        load.commit(pieces, {"at": 1})
+    with begun(impatient, PLAIN, Mode.APPEND):
+        pass
     assert ids(client) == [0, 1]
     assert nothing_is_left(client)
