@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._csv_records import Block
     from .shaping import Misfits
 
-__all__ = ["CsvReading"]
+__all__ = ["CsvReading", "is_text"]
 
 
 @dataclass
@@ -89,7 +89,7 @@ class CsvReading:
             if len(self.names) == 1 or record.strip(b"\r\n"):  # else an empty line, which is no record
                 records.append(_Record(record, line))
             line += lines_in(record)
-        unfit = {row: _NO_TEXT for row, record in enumerate(records) if not _is_text(record.text)}
+        unfit = {row: _NO_TEXT for row, record in enumerate(records) if not is_text(record.text)}
         there = [row for row in range(len(records)) if row not in unfit]
         texts, wrong = self.dialect.texts_apart(b"".join(records[row].text for row in there), self.names)
         unfit.update((there[at], one) for at, one in wrong.items())
@@ -147,7 +147,8 @@ class _Taken(NamedTuple):
 _NO_TEXT = Unfit("", "it has bytes that are no UTF8", InvalidFile)
 
 
-def _is_text(record: bytes) -> bool:
+def is_text(record: bytes) -> bool:
+    """Whether it is UTF-8."""
     try:
         record.decode()
     except UnicodeDecodeError:

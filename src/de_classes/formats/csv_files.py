@@ -16,7 +16,7 @@ import pyarrow as pa
 from de_classes.errors import ConfigurationError, InvalidFile
 
 from ._csv_dialect import Dialect, without_header
-from ._csv_reading import CsvReading
+from ._csv_reading import CsvReading, is_text
 from ._csv_records import Endless
 from .guessing import guessed
 from .json_columns.unfit import Unfit
@@ -148,12 +148,13 @@ class Csv:
         names = dialect.names(header, where)
         dialect.check_columns(names, None, table, where)
         dialect.refuse_other_delimiter(names, header, where)
-        records = b"".join(islice(grammar.each(shown[len(header) :]), _SAMPLED_ROWS))
+        # What is no text shows nothing, like a row of too few or too many values; whoever reads it tells of it.
+        each = islice(grammar.each(shown[len(header) :]), _SAMPLED_ROWS)
+        records = b"".join(record for record in each if is_text(record))
         if not self.guess or not records:
             unseen = pa.null() if self.guess else pa.string()
             return pa.schema([pa.field(name, unseen) for name in names])
         try:
-            # A row of too few or too many values shows nothing; whoever reads it tells of it.
             texts, _ = dialect.texts_apart(records, names)
         except Unfit as unfit:
             raise InvalidFile(where, unfit.fact, "Check delimiter and quote, or declare the columns.") from None

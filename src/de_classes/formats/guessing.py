@@ -1,7 +1,7 @@
 """What texts seem to be: a type for a column of CSV, out of a sample of its values.
 
 Only what every text of the sample is exactly; whatever comes later and is none is a misfit, and never changed to fit.
-Codes stay text: `007` is no number, nor is `1e5`, and nothing is a float.
+Codes stay text: `007` is no number, nor is `1e5`, nor a zero with a sign, and nothing is a float.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KINDS: tuple[tuple[str, Any], ...] = (
     (rf"^{_MOMENT}$", pa.timestamp("us")),
     (rf"^{_MOMENT}(Z|[+-]\d{{2}}(:?\d{{2}})?)$", pa.timestamp("us", "UTC")),
 )
-_FRACTION = r"^-?(0|[1-9]\d*)(\.\d+)?$"
+_FRACTION = r"^(-?[1-9]\d*(\.\d+)?|-?0\.\d*[1-9]\d*|0(\.0+)?)$"
 
 
 def guessed(texts: Any) -> Any:

@@ -228,6 +228,23 @@ class TestColumns:
         with pytest.raises(InvalidFile, match="line 3: it has 1 values where there are 2 columns"):
             rows_of(there, Files("*", Csv(guess=True)))
 
+    def test_a_row_that_is_no_text_is_no_guess(self) -> None:
+        """Bytes that are no UTF-8 within what is looked at are a misfit of their line, and the others are guessed."""
+        there = {"a": b"id,name\n1,x\n2,\xff\n3,y\n"}
+        files = Files("*", Csv(guess=True), allowed_misfits=0.5)
+        assert rows_of(there, files) == [{"id": 1, "name": "x"}, {"id": 3, "name": "y"}]
+        with pytest.raises(InvalidFile, match=r"line 3.*no UTF8"):
+            rows_of(there, Files("*", Csv(guess=True)))
+
+    @pytest.mark.parametrize("text", ["-0", "-0.0", "-0.00"])
+    def test_a_zero_with_a_sign_is_no_number(self, text: str) -> None:
+        """No type that is guessed has it, so such a column stays text; what is not zero keeps its sign."""
+        assert rows_of({"a": f"n\n1\n{text}\n"}, Files("*", Csv(guess=True)))[1] == {"n": text}
+        assert rows_of({"a": f"n\n{text}1\n"}, Files("*", Csv(guess=True))) in (
+            [{"n": "-01"}],
+            [{"n": Decimal(f"{text}1")}],
+        )
+
     @pytest.mark.parametrize("guess", [True, False])
     def test_a_header_of_another_delimiter_is_no_column(self, *, guess: bool) -> None:
         """A header of one name with a delimiter in it is refused, unless it is quoted or the column declared."""
