@@ -56,6 +56,8 @@ class Job:
     """Whether rows that the table cannot hold are set aside."""
     verified: bool = False
     """Whether values are read back before they are committed."""
+    patience_seconds: float = 2
+    """How long it tries to connect to a PostgreSQL target."""
     fault: str = ""
     """As DE_CLASSES_FAULT has it."""
     log: str = ""
@@ -103,7 +105,7 @@ def _source(job: Job) -> Source:
 
 def _destination(job: Job) -> Destination:
     if job.target.startswith("postgresql:"):
-        client = PostgresClient(job.target, connect_timeout_seconds=2)
+        client = PostgresClient(job.target, connect_timeout_seconds=job.patience_seconds)
         declared = {STREAM: [Index(["at"])]}
         return PostgresDestination(
             client,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from de_classes.contracts import Mode
@@ -59,7 +59,9 @@ def _killed(site: Site, case: Case) -> str:
 
 
 def _overtaken(site: Site, case: Case) -> str:
-    paused = site.bench.nursery.start(site.job(case.state, f"{case.place}:{case.nth}:stop"))
+    # It may be connecting in another thread while it is stopped, and the time goes on.
+    job = replace(site.job(case.state, f"{case.place}:{case.nth}:stop"), patience_seconds=60)
+    paused = site.bench.nursery.start(job)
     assert (stopped := paused.wait()).outcome == "stopped", stopped
     _done(site.run(case.state))
     assert site.rows() == site.expected(case.state)
