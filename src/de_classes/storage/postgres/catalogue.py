@@ -9,14 +9,22 @@ from .identifiers import quoted
 from .types import Column, Entry, Use, type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import psycopg
 
     from .identifiers import TableName
     from .types import PgType
 
-__all__ = ["Table", "column_list", "columns_of", "has_all_characters", "table_in_catalogue", "type_in_catalogue"]
+__all__ = [
+    "Table",
+    "checks_of",
+    "column_list",
+    "columns_of",
+    "has_all_characters",
+    "table_in_catalogue",
+    "type_in_catalogue",
+]
 
 _USES = """
 SELECT u.oid, u.modifier, format_type(u.oid, u.modifier)
@@ -58,6 +66,16 @@ WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f
 """
 
 
+_CHECKS = """
+SELECT conname, pg_get_constraintdef(oid),
+       ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY(conkey))::text[]
+FROM pg_constraint WHERE conrelid = %s AND contype = 'c' AND 0 < ALL(conkey)
+    AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = conrelid AND NOT tgisinternal AND tgtype & 3 = 3)
+ORDER BY conname
+"""
+"""None where a trigger (bits: 1 for each row, 2 before) may change rows before they are checked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table, view or foreign table as it is now."""
@@ -91,6 +109,12 @@ def table_in_catalogue(connection: psycopg.Connection[Any], name: TableName) -> 
     ]
     own = frozenset(defaults), frozenset(computed)
     return Table(oid, kind, blocks, size, has_children, tuple(key), tuple(columns), *own, row_security)
+
+
+def checks_of(connection: psycopg.Connection[Any], table: Table, columns: Collection[str]) -> list[str]:
+    """The check constraints that these columns alone decide, as DDL; those of generated columns are none."""
+    rows = connection.execute(_CHECKS, (table.oid,)).fetchall()
+    return [f"CONSTRAINT {quoted(name)} {check}" for name, check, needed in rows if set(needed) <= set(columns)]
 
 
 def columns_of(connection: psycopg.Connection[Any], query: str) -> list[Column]:

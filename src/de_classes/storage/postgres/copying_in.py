@@ -94,14 +94,17 @@ class Copying:
             line, column = int(found[1]), found[2]
             row = self.row_of_line(line)
             place = f"column {column!r}, row {row}" if column else f"row {row}"
+            what = error.diag.message_primary
+            if error.diag.table_name and error.diag.constraint_name:  # of the staging table, which has the target's
+                what = f"it violates check constraint {error.diag.constraint_name!r}"
             raise ValueNotHeld(
                 self.placing.subject,
-                f"{place}: {error.diag.message_primary}",
+                f"{place}: {what}",
                 "Change or leave out such values in a transform, or alter the column.",
                 table=self.placing.subject,
                 column=column,
                 row=row,
-                what=error.diag.message_primary,
+                what=what,
             ) from error
 
     def row_of_line(self, line: int) -> int | None:

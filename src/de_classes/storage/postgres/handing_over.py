@@ -10,7 +10,7 @@ from de_classes.errors import CountMismatch
 from de_classes.utils.faults import reach
 
 from ._errors import postgres_errors
-from .catalogue import column_list, has_all_characters, table_in_catalogue
+from .catalogue import checks_of, column_list, has_all_characters, table_in_catalogue
 from .identifiers import TableName
 from .placing import place
 from .sharing import new_name
@@ -104,6 +104,9 @@ class HandingOver:
         )
         if not alike or placing.required & nullable:
             return None
+        own = [column.name for column in placing.columns]
+        if there is not None and staging.unfit != "fail" and checks_of(connection, there, own):
+            return None  # of rows, those that a check refuses can be set aside
         intervals = any(column.type.element.base.startswith("interval") for column in selection.columns)
         if intervals and not _same_intervals(connection.info.server_version, split.server_version()):
             return None

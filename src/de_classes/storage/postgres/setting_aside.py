@@ -1,8 +1,9 @@
 """Rows that a table cannot hold are gone around: they become rejected records, and their neighbours are copied.
 
 A row is refused by us (the character NUL, a moment too far away, NULL in a column that must not have it) or by the
-server (text that is no uuid, a number too large for its column). Either names the first one, never all; so a slice of
-rows that was refused is tried in smaller ones, each a COPY within a savepoint, which grow again as long as all is well.
+server (text that is no uuid, a number too large for its column, a check constraint). Either names the first one, never
+all; so a slice of rows that was refused is tried in smaller ones, each a COPY within a savepoint, which grow again as
+long as all is well.
 """
 
 from __future__ import annotations

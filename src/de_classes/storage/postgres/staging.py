@@ -13,7 +13,7 @@ from de_classes.utils.read_ahead import read_ahead
 
 from .adopting import NO_NULLS, adoptable
 from .altering import refuse_dependants, refuse_obstacles
-from .catalogue import column_list, has_all_characters, table_in_catalogue
+from .catalogue import checks_of, column_list, has_all_characters, table_in_catalogue
 from .copying_in import Copying
 from .deleting import AliveKeys
 from .encode import CsvEncoder
@@ -148,6 +148,7 @@ class Staging:
         placing, there = self._placing(connection, schema)
         encoder = self._encoder(first, placing, there)
         details = self.room(connection, name, schema, placing, there)
+        add_checks(connection, TableName(self.state.schema, details["table"]), placing, there)
         reach("postgres.write.after_create")
         copying = Copying(placing, encoder, schema)
         # Nobody sees a table before it is committed, so its rows may be such as need no look at who wrote them.
@@ -184,6 +185,7 @@ class Staging:
         placing, there = self._placing(connection, left.schema)
         encoder = self._encoder(left, placing, there)
         create_staging(connection, TableName(self.state.schema, name), placing, self.target, there)
+        add_checks(connection, TableName(self.state.schema, name), placing, there)
         reach("postgres.write.after_create")
         statement = self._copy(name, placing, encoder.options)
         aside = SettingAside(connection, statement, placing, encoder, sieve, first.schema, self.unfit, rejects)
@@ -301,3 +303,16 @@ def create_staging(
     if becomes and placing.required:
         no_nulls = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in sorted(placing.required))
         connection.execute(f"ALTER TABLE {name.sql} ADD CONSTRAINT {NO_NULLS} CHECK ({no_nulls})".encode())
+
+
+def add_checks(connection: psycopg.Connection[Any], name: TableName, placing: Placing, there: Table | None) -> None:
+    """Have a staging table check what the target's constraints say of columns that come, so that they name the row.
+
+    The commit holds all constraints against the rows in any case.
+    """
+    if there is None:
+        return
+    own = [column.name for column, (_, known) in zip(placing.columns, _staged(placing, there), strict=True) if known]
+    checks = checks_of(connection, there, own)
+    if checks:
+        connection.execute(f"ALTER TABLE {name.sql} {', '.join(f'ADD {check}' for check in checks)}".encode())

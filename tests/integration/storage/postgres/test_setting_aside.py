@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 
 from de_classes.contracts import Batch, Mode, Stream
-from de_classes.errors import ConfigurationError, SchemaMismatch, ValueNotHeld
+from de_classes.errors import ConfigurationError, PostgresError, SchemaMismatch, ValueNotHeld
 from de_classes.pipelines import ArrowSource, Pipeline
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource
 
+INTS = pa.schema([("id", pa.int32()), ("n", pa.int32())])
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, code varchar(3), mark uuid, n int NOT NULL DEFAULT 7)"
 MARK = "00000000-0000-0000-0000-000000000001"
 
@@ -153,6 +154,35 @@ def test_what_cannot_be_had_is_told(client: PostgresClient) -> None:
         Pipeline("p", ArrowSource({"t": wrong_values()}), destination, verify="values").run()
     with pytest.raises(ConfigurationError, match="unfit='drop' is none of them"):
         PostgresDestination(client, unfit="drop")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "merge"])
+def test_a_check_of_the_table_is_held_against_each_row(client: PostgresClient, mode: str) -> None:
+    """A row that a check constraint refuses is named, or set aside; what is checked of other columns waits."""
+    client.run("CREATE TABLE t (id int PRIMARY KEY, n int, m int DEFAULT 1, CHECK (n < id), CHECK (m < 9))")
+    source = ArrowSource({"t": pa.table([[1, 2, 3], [0, 5, None]], schema=INTS)}, primary_key=["id"])
+    with pytest.raises(ValueNotHeld, match="row 1: it violates check constraint 't_check'") as error:
+        Pipeline("p", source, PostgresDestination(client), mode=mode).run()
+    assert (error.value.column, error.value.row) == (None, 1)
+    report = Pipeline("p", source, PostgresDestination(client, unfit="null"), mode=mode).run()
+    assert (report.rows, report.rejected) == (2, 1)
+    assert client.fetch("SELECT id, n, m FROM t ORDER BY id") == [(1, 0, 1), (3, None, 1)]
+    assert kept(client)[0][:3] == (1, None, "it violates check constraint 't_check': the row was left out")
+
+
+def test_a_check_from_one_postgres_to_another_sets_rows_aside(client: PostgresClient) -> None:
+    """Bytes are not handed on where rows may be set aside, and a trigger that mends rows comes before a check."""
+    client.run("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0), (2, 5)")
+    client.run("CREATE SCHEMA copies; CREATE TABLE copies.t (id int PRIMARY KEY, n int CHECK (n < 3))")
+    source = PostgresSource(client, tables=["t"])
+    with pytest.raises(PostgresError, match="violates check constraint"):
+        Pipeline("p", source, PostgresDestination(client, schema="copies")).run()
+    destination = PostgresDestination(client, schema="copies", unfit="quarantine")
+    report = Pipeline("p", source, destination, mode="replace").run()
+    assert (report.rows, report.rejected) == (1, 1)
+    client.run("CREATE FUNCTION mend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n := 0; RETURN NEW; END $$")
+    client.run("CREATE TRIGGER mend BEFORE INSERT ON copies.t FOR EACH ROW EXECUTE FUNCTION mend()")
+    assert Pipeline("p", source, destination, mode="replace").run().rows == 2
 
 
 DEEP = "[" * 100_000
