@@ -226,6 +226,9 @@ def _grows(subject: str, schema: pa.Schema, target: Table | None, primary_key: S
     return all(change.needs != "no values" or (change.was and change.was.base == "text") for change in made)
 
 
+_SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
+
+
 def differences(
     columns: Sequence[Column],
     schema: pa.Schema,
@@ -242,6 +245,7 @@ def differences(
         for name in primary_key
         if name not in names
     ]
+    wrong += [f"{name} is a name that every table has for itself" for name in names if name in _SYSTEM_COLUMNS]
     if not names:
         wrong.append("no columns come")
     if target is None:

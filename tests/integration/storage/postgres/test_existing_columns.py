@@ -179,6 +179,16 @@ def test_a_column_that_the_table_computes_takes_nothing(postgres_url: str, mode:
     assert client.fetch("SELECT * FROM copies.things") == [(1, 2)]
 
 
+@pytest.mark.parametrize("name", ["ctid", "xmin", "tableoid"])
+def test_a_column_that_every_table_has_is_refused(postgres_url: str, name: str) -> None:
+    """A name of the server's own columns is told with what can be done, in the plan as well."""
+    source = ArrowSource({"t": pa.table({"id": [1], name: [2]})})
+    pipeline = Pipeline("p", source, PostgresDestination(postgres_url, schema_changes="evolve"))
+    assert f"{name} is a name that every table has" in str(pipeline.plan().streams[0].problem)
+    with pytest.raises(SchemaMismatch, match=f"{name} is a name that every table has.*\\n.*Rename"):
+        pipeline.run()
+
+
 def test_char_takes_what_it_does_not_fill_up(postgres_url: str) -> None:
     """A currency of three letters fits char(3); a shorter text would come back with blanks, so it is refused."""
     assert load(postgres_url, "char(3)", pa.array(["EUR"])) == [("EUR",)]
