@@ -10,7 +10,7 @@ from de_classes.contracts import Mode
 from de_classes.errors import SchemaMismatch
 
 from ._waiting import not_for_long
-from .catalogue import table_in_catalogue
+from .catalogue import oid_in_catalogue, table_in_catalogue
 from .creating import only_one, table_ddl
 from .growing import altering, changes, together
 from .making import made_ddl
@@ -61,7 +61,7 @@ def create(
     `adopted` may make a staging table with all of the columns the table, and gives it back then.
     """
     only_one(connection, name)
-    if table_in_catalogue(connection, name) is not None:
+    if oid_in_catalogue(connection, name) is not None:
         return None
     columns = together(str(name), pieces)
     staged = adopted(columns)

@@ -22,6 +22,7 @@ __all__ = [
     "column_list",
     "columns_of",
     "has_all_characters",
+    "oid_in_catalogue",
     "table_in_catalogue",
     "type_in_catalogue",
 ]
@@ -50,7 +51,12 @@ FROM needed JOIN pg_type t ON t.oid = needed.oid JOIN pg_namespace n ON n.oid = 
 LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
 """
 
-_TABLE = """
+_FOUND = """
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+_OID = f"SELECT c.oid {_FOUND}".encode()
+_TABLE = f"""
 SELECT c.oid, c.relkind::text, c.relrowsecurity,
        pg_relation_size(c.oid) / current_setting('block_size')::int, pg_table_size(c.oid),
        EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),
@@ -61,8 +67,7 @@ SELECT c.oid, c.relkind::text, c.relrowsecurity,
        ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attgenerated <> '')::text[],
        ARRAY(SELECT attname FROM pg_attribute
              WHERE attrelid = c.oid AND attnum > 0 AND (atthasdef OR attidentity <> '' OR attgenerated <> ''))::text[]
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+{_FOUND}
 """
 
 
@@ -115,6 +120,15 @@ def checks_of(connection: psycopg.Connection[Any], table: Table, columns: Collec
     """The check constraints that these columns alone decide, as DDL; those of generated columns are none."""
     rows = connection.execute(_CHECKS, (table.oid,)).fetchall()
     return [f"CONSTRAINT {quoted(name)} {check}" for name, check, needed in rows if set(needed) <= set(columns)]
+
+
+def oid_in_catalogue(connection: psycopg.Connection[Any], name: TableName) -> int | None:
+    """The table's number; None when there is none of that name. Unlike a look at its columns, this locks nothing.
+
+    Of two that have looked at the columns of a table, and want it for themselves, each waits for the other for ever.
+    """
+    row = connection.execute(_OID, (name.schema, name.table)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def columns_of(connection: psycopg.Connection[Any], query: str) -> list[Column]:

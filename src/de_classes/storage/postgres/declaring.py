@@ -16,7 +16,7 @@ import psycopg
 from de_classes.errors import ConfigurationError, PostgresError
 from de_classes.utils.faults import reach
 
-from .catalogue import table_in_catalogue
+from .catalogue import oid_in_catalogue
 from .creating import only_one
 from .identifiers import TableName, quoted, shortened
 
@@ -166,8 +166,8 @@ def take_turns(connection: psycopg.Connection[Any], target: TableName, declared:
     Two that have written rows, and then want the table for an index, would wait for each other for ever. Whoever makes
     the table itself has waited already.
     """
-    table = table_in_catalogue(connection, target) if declared else None
-    if table is not None and missing_ddl(connection, target, table.oid, declared):
+    oid = oid_in_catalogue(connection, target) if declared else None
+    if oid is not None and missing_ddl(connection, target, oid, declared):
         only_one(connection, target)
 
 

@@ -15,7 +15,8 @@ from de_classes.utils.faults import reach
 from ._waiting import not_for_long
 from .adopting import adopt
 from .altering import create, grow, lock
-from .catalogue import table_in_catalogue
+from .catalogue import oid_in_catalogue, table_in_catalogue
+from .creating import only_one
 from .declaring import declare, take_turns
 from .deleting import Closing, Deletes, Deleting, Marking
 from .growing import coming_columns
@@ -80,7 +81,10 @@ class Publishing:
         declared = self.destination.declared.get(self.stream.name, ())
         take_turns(connection, self.target, declared)
         tables = staged_tables(self.state, pieces)
-        table, made, adopted = self._table_for(connection, pieces, tables)
+        adopted = self._make_missing(connection, pieces, tables)
+        table, made = self._held(connection, pieces)
+        if table is not None:
+            self._check(connection, pieces, table)
         reach("postgres.commit.before_move")
         items = [item for receipt in receipts for item in receipt.items]
         loaded, deleted = LoadedItems(self.state), None
@@ -100,36 +104,42 @@ class Publishing:
         reach("postgres.commit.after_move")
         return Published(table is not None, deleted)
 
-    def _table_for(
-        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], tables: Sequence[StagedTable]
-    ) -> tuple[Table | None, Sequence[Change], StagedTable | None]:
-        """The target, made if it is missing and there are columns to make it of, and how it is to grow: then locked.
+    @property
+    def _evolves(self) -> bool:
+        return self.destination.schema_changes == "evolve"
 
-        Where a staging table became it, that, too.
-        """
-        target, evolves = self.target, self.destination.schema_changes == "evolve"
+    def _make_missing(
+        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], tables: Sequence[StagedTable]
+    ) -> StagedTable | None:
+        """Make the target if it is missing and there are columns to make it of; gives what was staged and became it."""
         columns = self._columns(pieces, self.stream.schema)
         if self.mode is Mode.HISTORY:
-            refuse_taken(target, (column.name for of_one in columns for column in of_one))
-        adopted = None
-        if table_in_catalogue(connection, target) is None and columns:
-            adopted = self._create(connection, columns if evolves else columns[:1], tables)
-        table = table_in_catalogue(connection, target)
-        made: Sequence[Change] = []
-        if table is None:
-            return None, made, None
-        if evolves:
-            table, made = lock(connection, target, self._columns(pieces), self.mode)
-        else:
+            refuse_taken(self.target, (column.name for of_one in columns for column in of_one))
+        if not columns or oid_in_catalogue(connection, self.target) is not None:
+            return None
+        return self._create(connection, columns if self._evolves else columns[:1], tables)
+
+    def _held(
+        self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt]
+    ) -> tuple[Table | None, Sequence[Change]]:
+        """The target, which nobody alters from now on, and how it is to grow; None where nobody knew its columns."""
+        if oid_in_catalogue(connection, self.target) is None:
+            return None, []
+        if self._evolves:
+            return lock(connection, self.target, self._columns(pieces), self.mode)
+        return table_in_catalogue(connection, self.target), []
+
+    def _check(self, connection: psycopg.Connection[Any], pieces: Sequence[Receipt], table: Table) -> None:
+        """See that the target takes the columns of all pieces, and is one for this mode."""
+        if not self._evolves:
             self._refuse_other_columns(pieces)
         for piece in pieces:
             if piece.schema is not None:
-                place(str(target), piece.schema, table, self.primary_key, self.destination.schema_changes)
+                place(str(self.target), piece.schema, table, self.primary_key, self.destination.schema_changes)
         if self.mode is Mode.MERGE:
-            check_merge_key(connection, target, table, self.primary_key)
+            check_merge_key(connection, self.target, table, self.primary_key)
         if self.mode is Mode.HISTORY:
-            check_history(target, table)
-        return table, made, adopted
+            check_history(self.target, table)
 
     def _create(
         self, connection: psycopg.Connection[Any], columns: Sequence[Sequence[Column]], tables: Sequence[StagedTable]
@@ -145,7 +155,8 @@ class Publishing:
                     connection, self.target, together, self.primary_key, tables, self.state, self.mode
                 ),
             )
-        before = table_in_catalogue(connection, self.target)
+        only_one(connection, self.target)
+        before = oid_in_catalogue(connection, self.target)
         create(connection, self.target, columns, (), lambda _: None)
         if before is None:
             for statement in history_ddl(self.target, self.primary_key):

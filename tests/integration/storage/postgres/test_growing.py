@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -12,7 +16,7 @@ from hypothesis import strategies as st
 
 from de_classes.contracts import Batch, Mode, Stream
 from de_classes.errors import CountMismatch, PostgresError, SchemaMismatch, ValueNotHeld
-from de_classes.storage.postgres import PostgresClient, PostgresDestination
+from de_classes.storage.postgres import Check, PostgresClient, PostgresDestination
 from de_classes.utils.schemas import fitted, united, within_floats
 from tests.integration.storage.postgres.test_destination import wait_until, waits_for_a_lock
 
@@ -425,6 +429,34 @@ def test_of_two_that_grow_a_table_at_once_one_waits(
     left = [(2**40, None, 7, 1.5)]
     expected = left if mode is Mode.REPLACE else [(1, "x", None, None), *left]
     assert client.fetch("SELECT id, a, shared, b FROM t ORDER BY id") == expected
+
+
+@pytest.mark.parametrize("options", [{"schema_changes": "evolve"}, {"declared": {"t": [Check("id > 0")]}}], ids=str)
+def test_of_those_that_find_a_table_lacking_at_once_none_gives_up(
+    client: PostgresClient, postgres_url: str, options: dict[str, Any]
+) -> None:
+    """Three that wait to see a table, and then want it for themselves, get it one after the other."""
+    client.run("CREATE TABLE t (id int, a int, b int, c int)")
+    coming = [pa.record_batch({"id": pa.array([1], pa.int32()), name: pa.array([1], pa.int32())}) for name in "abc"]
+    with ExitStack() as stack, psycopg.connect(postgres_url) as holding, ThreadPoolExecutor(3) as threads:
+        commits = []
+        for name, records in zip("abc", coming, strict=True):
+            destination = PostgresDestination(client, **options)
+            opened = stack.enter_context(destination.begin(f"pipeline {name}", Stream("t"), Mode.APPEND))
+            commits.append(partial(opened.commit, [opened.write("split", iter([Batch(records)]))], None))
+        if "schema_changes" in options:
+            client.run("ALTER TABLE t DROP COLUMN a, DROP COLUMN b, DROP COLUMN c")
+        holding.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        done = [threads.submit(commit) for commit in commits]
+        wait_until(lambda: client.fetch(WAITING) == [(3,)])
+        holding.rollback()
+        assert [one.exception(30) for one in done] == [None] * 3
+    assert client.fetch("SELECT count(*), sum(a), sum(b), sum(c) FROM t") == [(3, 1, 1, 1)]
+
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
 
 
 def once_before_commit(

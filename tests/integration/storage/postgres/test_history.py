@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from de_classes.contracts import Batch, Mode, Stream
 from de_classes.errors import ConfigurationError, SchemaMismatch
 from de_classes.pipelines import ArrowSource, Pipeline
 from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource, RowVersions
+from tests.integration.storage.postgres.test_growing import load, once_before_commit
 
 TABLE = """
 CREATE TABLE t (id int, region text, n numeric, data json, place point, PRIMARY KEY (id, region));
@@ -89,3 +91,22 @@ def test_what_keeps_no_history_is_refused(client: PostgresClient) -> None:
             with pytest.raises(error, match="valid_to"):
                 load.commit([receipt], None)
     assert client.fetch("SELECT to_regclass('history.u')") == [(None,)]
+
+
+def test_of_two_that_make_a_history_at_once_one_waits(client: PostgresClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second finds the table that the first has made, and adds its versions."""
+    destination = PostgresDestination(client)
+    failed: list[BaseException] = []
+    others: list[threading.Thread] = []
+
+    def second() -> None:
+        try:
+            load(destination, pa.record_batch({"id": [2]}), mode=Mode.HISTORY, key=("id",), pipeline="two")
+        except BaseException as error:  # noqa: BLE001 -- told by the test
+            failed.append(error)
+
+    monkeypatch.setattr("de_classes.storage.postgres.load.reach", once_before_commit(client, second, others))
+    load(destination, pa.record_batch({"id": [1]}), mode=Mode.HISTORY, key=("id",), pipeline="one")
+    others[0].join(30)
+    assert failed == []
+    assert client.fetch("SELECT id FROM t WHERE valid_to IS NULL ORDER BY id") == [(1,), (2,)]
