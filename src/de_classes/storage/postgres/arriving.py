@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 
 from de_classes.contracts import Batch
 from de_classes.errors import ValueNotHeld
+from de_classes.utils.picking import rows_where
 from de_classes.utils.quarantine import REJECTED
 
 from .types import NO_LIST, told_of
@@ -50,12 +52,16 @@ class Arriving:
         record, numbers = hidden
         if record.null_count == len(record):
             return Batch(records)
-        wrong = record.is_valid()
-        rows = wrong.to_numpy(zero_copy_only=False).nonzero()[0].tolist()
-        rejected = [self._rejected(record[at].as_py(), numbers[at].as_py(), first_row + at) for at in rows]
-        if selection.unheld == "quarantine":
-            records = records.filter(record.is_null())
-        return Batch(records, rejected=pa.RecordBatch.from_pylist(rejected, schema=REJECTED))
+        stays = np.ones(len(record), np.bool_)
+        rejected = []
+        for at in record.is_valid().to_numpy(zero_copy_only=False).nonzero()[0].tolist():
+            wrong = self._named(numbers[at].as_py())
+            # Without its key, a row is none.
+            stays[at] = selection.unheld == "null" and not any(column.name in selection.key for column in wrong)
+            rejected.append(self._rejected(record[at].as_py(), wrong, first_row + at, stays=bool(stays[at])))
+        return Batch(
+            rows_where(records, pa.array(stays)), rejected=pa.RecordBatch.from_pylist(rejected, schema=REJECTED)
+        )
 
     def refuse_arrays(self, numbers: Array, first_row: int) -> None:
         """Raise ValueNotHeld for the first array that is no list."""
@@ -95,10 +101,9 @@ class Arriving:
         watched = self.selection.watched
         return [watched[int(number) - 1] for number in numbers.split(",") if number]
 
-    def _rejected(self, record: str, numbers: str, row: int) -> dict[str, object]:
-        columns = self._named(numbers)
+    def _rejected(self, record: str, columns: Sequence[Column], row: int, *, stays: bool) -> dict[str, object]:
         told = "; ".join(f"column {column.name!r} has {told_of(column.type)}" for column in columns)
-        instead = "null was loaded in its place" if self.selection.unheld == "null" else "the row was left out"
+        instead = "null was loaded in its place" if stays else "the row was left out"
         return {
             "record": record,
             "reason": f"{told}, which Arrow cannot hold: {instead}",

@@ -29,7 +29,7 @@ def loaded(
     """The report of a load, and the rows that it made."""
     source = PostgresSource(url, tables=["t"], unheld=unheld, **options)
     report = Pipeline(f"by {unheld}", source, PostgresDestination(url, schema="copy"), mode="replace").run()
-    return report, PostgresClient(url).fetch(f"SELECT {columns} FROM copy.t ORDER BY id")
+    return report, PostgresClient(url).fetch(f"SELECT {columns} FROM copy.t ORDER BY 1")
 
 
 @pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
@@ -65,6 +65,19 @@ def test_what_becomes_null_or_is_left_out_is_kept_beside(url: str, strategy: str
     assert report.rejected == 2
     kept = PostgresClient(url).fetch("SELECT record::text FROM copy.t_quarantine")
     assert sum("infinity" in text for (text,) in kept) == 2
+
+
+@pytest.mark.parametrize("strategy", ["adbc", "copy_binary"])
+def test_a_key_is_never_null_instead(postgres_url: str, strategy: str) -> None:
+    """A row whose key has no place is left out where others get a null: without its key it is no row."""
+    client = PostgresClient(postgres_url)
+    client.run("CREATE TABLE t (day date PRIMARY KEY, until date)")
+    client.run("INSERT INTO t VALUES ('infinity', 'infinity'), ('2026-01-01', 'infinity'), ('2026-01-02', NULL)")
+    report, rows = loaded(postgres_url, "null", columns="day::text, until, until", strategy=strategy)
+    assert rows == [("2026-01-01", None, None), ("2026-01-02", None, None)]
+    assert (report.rows, report.rejected) == (2, 2)
+    reasons = [why for (why,) in client.fetch("SELECT reason FROM copy.t_quarantine ORDER BY row")]
+    assert [why.rpartition(": ")[2] for why in reasons] == ["the row was left out", "null was loaded in its place"]
 
 
 @pytest.mark.parametrize("kind", ["int", "pair"])
