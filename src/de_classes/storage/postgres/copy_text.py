@@ -82,6 +82,14 @@ def plain(array: Array) -> Array:  # noqa: PLR0911 -- a table of ways
         return relisted(array, array.flatten())  # a cast of these gives lists that have lost their values
     if isinstance(array, pa.MapArray):
         return array.cast(pa.list_(pa.struct([("key", type_.key_type), ("value", type_.item_type)])))
+    return _wide_enough(array)
+
+
+def _wide_enough(array: Array) -> Array:
+    """Numbers of no fewer bits than what follows reads: floats of 32, decimals of 128."""
+    type_ = array.type
+    if pa.types.is_decimal32(type_) or pa.types.is_decimal64(type_):
+        return array.cast(pa.decimal128(type_.precision, type_.scale))
     return array.cast(pa.float32()) if pa.types.is_float16(type_) else array
 
 

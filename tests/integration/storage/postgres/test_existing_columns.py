@@ -147,6 +147,19 @@ def test_tagged_text_of_the_servers_own_is_taken(postgres_url: str, column: str,
     assert client.fetch("SELECT v::text FROM things") == [(text,)]
 
 
+@pytest.mark.parametrize("kind", [pa.decimal32(7, 2), pa.decimal64(15, 2)], ids=str)
+@pytest.mark.parametrize("column", ["numeric(15,2)", "numeric", "text", "numeric[]"])
+def test_narrow_decimals_keep_their_value(postgres_url: str, column: str, kind: pa.DataType) -> None:
+    """Decimals of 32 and of 64 bits are the same numbers, in slices of longer columns and in lists."""
+    numbers = [Decimal(n - 50) / 100 for n in range(100)]
+    values = pa.array(numbers, kind).slice(10, 20)
+    wanted: list[Any] = [f"{n:.2f}" if column == "text" else n for n in numbers[10:30]]
+    if column.endswith("[]"):
+        values = pa.ListArray.from_arrays(pa.array([0, 5, 20], pa.int32()), values)
+        wanted = [wanted[:5], wanted[5:]]
+    assert [held for (held,) in load(postgres_url, column, values)] == wanted
+
+
 def test_decimals_are_text_digit_for_digit(postgres_url: str) -> None:
     """A small decimal in a column of text is written out, and not with an exponent."""
     values = pa.array([Decimal("0.0000001"), None, Decimal("-1.5000000")], pa.decimal128(20, 7))
