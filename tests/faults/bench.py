@@ -241,7 +241,9 @@ class Bench:
     def _site(self, route: Route) -> Site:
         name = f"t{uuid.uuid4().hex[:12]}"
         if route.unfit:
-            self.connection.execute(f"CREATE SCHEMA {name}; CREATE TABLE {name}.{STREAM} {NARROW}".encode())
+            self.connection.execute(
+                f"CREATE SCHEMA {name}; CREATE TABLE {name}.{STREAM} {NARROW[route.unfit]}".encode()
+            )
         if route.target == "pg":
             return Site(self, route, self.url, name)
         if route.target == "s3":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from de_classes.pipelines import Verify
     from de_classes.storage.objects import ObjectStore
 
-from tests.faults.rows import SCHEMA
+from tests.faults.rows import SCHEMA, Unfit
 
 STREAM = "orders"
 
@@ -52,8 +52,8 @@ class Job:
     """Whether rows of PostgreSQL are read that were changed since, as their column `changed` tells."""
     partitions: bool = False
     """Whether the dataset is cut by `note`, and only partitions are replaced that rows come for."""
-    unfit: bool = False
-    """Whether rows that the table cannot hold are set aside."""
+    unfit: Unfit = ""
+    """What rows are set aside for that the table cannot hold."""
     verified: bool = False
     """Whether values are read back before they are committed."""
     patience_seconds: float = 2
@@ -112,6 +112,7 @@ def _destination(job: Job) -> Destination:
             schema=job.schema,
             state_schema=f"{job.schema}_state",
             declared=declared,
+            schema_changes="quarantine" if job.unfit == "column" else "freeze",
             unfit="quarantine" if job.unfit else "fail",
         )
     form = CsvFormat(compression="gzip") if job.csv else None

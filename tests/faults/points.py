@@ -70,6 +70,8 @@ _COMPACTION = (
     *_LOCAL,
 )
 _VACUUM = ("dataset.vacuum.before_delete", "dataset.vacuum.before_sweep", "local.delete.before")
+OF_A_NEW_TARGET = ("postgres.commit.after_adopting",)
+"""Points that only a load reaches which makes its target: a narrow one is there."""
 FIRST = ("postgres.commit.after_adopting", "postgres.commit.after_declaring")
 """Points that only a load into an empty target reaches."""
 LATER = (
@@ -84,7 +86,8 @@ def _of(route: Route) -> tuple[str, ...]:
     if not route.source:
         return _VACUUM if route.mode == VACUUM else _COMPACTION
     points = [*_RUNNER, *_READS[route.source], *_WRITES[route.target]]
-    points += _OF_MODE[route.mode] if route.target == "pg" and not route.unfit else ()  # then the target is there
+    points += _OF_MODE[route.mode] if route.target == "pg" else ()
+    points = [point for point in points if not (route.unfit and point in OF_A_NEW_TARGET)]
     points += _VACUUM[:2] if route.target != "pg" and route.mode == Mode.REPLACE else ()
     points += ["postgres.commit.after_replacing_items"] if route.source == "files" else []
     points += ["postgres.commit.after_deleting"] if route.deletes else []
@@ -95,7 +98,7 @@ def states(route: Route, point: str) -> tuple[int, ...]:
     """In which states of the source a run of the route reaches it."""
     if not route.source or point in FIRST:
         return (1,)
-    return (2,) if point in LATER else (1, 2)
+    return (2,) if point in LATER and not route.unfit else (1, 2)
 
 
 POINTS: Mapping[str, tuple[str, ...]] = {route.name: _of(route) for route in ROUTES.values()}

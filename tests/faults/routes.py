@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from de_classes.contracts import Mode
 from tests.faults.jobs import COMPACT, VACUUM
+from tests.faults.rows import Unfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class Route:
     """Whether a column of the source tells what has changed, and only that is read."""
     partitions: bool = False
     """Whether only the partitions are replaced that rows of the later state come for."""
-    unfit: bool = False
-    """Whether the target cannot hold some of the rows, which go to its quarantine."""
+    unfit: Unfit = ""
+    """What keeps some of the rows out of the target, so that they go to its quarantine."""
     verified: bool = False
     """Whether values are read back before they are committed."""
 
@@ -56,7 +57,8 @@ ROUTES = {
         Route("pg->pg, changes", "changing", "pg", Mode.MERGE, changes=True),
         Route("pg->pg, verified", "pg", "pg", Mode.REPLACE, verified=True),
         Route("pg->partitions", "pg", "local", Mode.REPLACE, partitions=True, verified=True),
-        Route("api->pg, unfit", "api", "pg", Mode.APPEND, unfit=True),
+        Route("api->pg, unfit", "api", "pg", Mode.APPEND, unfit="value"),
+        Route("pg->pg, unfit", "pg", "pg", Mode.REPLACE, unfit="column"),
         Route("api->s3", "api", "s3", Mode.APPEND),
         Route("s3->pg", "s3", "pg", Mode.MERGE),
         Route("pg->s3", "pg", "s3", Mode.REPLACE),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -18,7 +19,12 @@ COLUMNS = ("id", "amount", "note", "ratio", "at")
 DDL = "(id bigint PRIMARY KEY, amount numeric(38, 10), note text, ratio float8, at timestamptz)"
 NOTE = 4
 """Characters that the note of a narrow target may have."""
-NARROW = f"(id bigint, amount text, note varchar({NOTE}), ratio float8, at text)"
+Unfit: TypeAlias = Literal["", "value", "column"]
+"""What a narrow target does not hold: notes that are too long, or any note; nothing."""
+NARROW: Mapping[Unfit, str] = {
+    "value": f"(id bigint, amount text, note varchar({NOTE}), ratio float8, at text)",
+    "column": "(id bigint, amount numeric(38, 10), note date, ratio float8, at timestamptz)",
+}
 SCHEMA = pa.schema(
     {
         "id": pa.int64(),
@@ -64,9 +70,9 @@ def with_some_notes(count: int) -> list[Row]:
     return [row for row in rows(count, 2) if row[2] in _NOTES[:3]]
 
 
-def is_fit(row: Row) -> bool:
-    """Whether its note fits into a `varchar(4)`."""
-    return row[2] is None or len(row[2]) <= NOTE
+def is_fit(row: Row, unfit: Unfit) -> bool:
+    """Whether a target that does not hold everything holds this row."""
+    return not unfit or row[2] is None or (unfit == "value" and len(row[2]) <= NOTE)
 
 
 def told(row: Row) -> Row:

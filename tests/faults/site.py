@@ -79,14 +79,15 @@ class Site:
         if not state:
             return []
         if self.route.grows:
-            more = [row for row in rows(MORE if state > 1 else ROWS) if is_fit(row) or not self.route.unfit]
+            more = [row for row in rows(MORE if state > 1 else ROWS) if is_fit(row, self.route.unfit)]
             return list(map(told, more)) if self.route.source == "api" else more
         if self.wide:
             origin = self.bench.wide(state)
             return self.bench.connection.execute(f"SELECT * FROM {origin} ORDER BY id".encode()).fetchall()
         if state > 1 and self.route.partitions:
             return partly_replaced(ROWS)
-        return remaining(ROWS) if self.route.deletes and state > 1 else rows(ROWS, state)
+        there = remaining(ROWS) if self.route.deletes and state > 1 else rows(ROWS, state)
+        return [row for row in there if is_fit(row, self.route.unfit)]
 
     def set_aside(self, state: int) -> list[int]:
         """The ids of rows that are in quarantine where they should not be, or are not where they should."""
@@ -94,7 +95,7 @@ class Site:
             return []
         query = f"SELECT record::json ->> 'id' FROM {self.name}.{STREAM}_quarantine"
         found = sorted(int(number) for (number,) in self.bench.connection.execute(query.encode()))
-        wanted = [row[0] for row in rows(MORE if state > 1 else ROWS) if not is_fit(row)]
+        wanted = [row[0] for row in rows(MORE if state > 1 else ROWS) if not is_fit(row, self.route.unfit)]
         return [] if found == wanted else sorted(found + wanted)
 
     def rows(self) -> list[Row]:
@@ -150,7 +151,11 @@ class Site:
         found = self.bench.connection.execute(
             "SELECT nspname || '.' || relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
             " WHERE nspname IN (%s, %s) AND relkind <> 'i' AND relname <> ALL(%s)",
-            (self.name, state, ["positions", "staged", "loaded", STREAM, *[f"{STREAM}_quarantine"] * self.route.unfit]),
+            (
+                self.name,
+                state,
+                ["positions", "staged", "loaded", STREAM, *[f"{STREAM}_quarantine"] * bool(self.route.unfit)],
+            ),
         ).fetchall()
         found += self.bench.connection.execute(f"SELECT 'ledger: ' || table_name FROM {state}.staged".encode())
         declared = "SELECT FROM pg_indexes WHERE schemaname = %s AND indexdef LIKE '%% (at)'"
