@@ -2,7 +2,8 @@
 
 `valid_from` and `valid_to` say from when on a version was the current one, and up to when; the moments are those of the
 commits that brought it and its successor, and `valid_to` of the current one is NULL. A version that is equal, byte by
-byte, to the current one is none. Two versions of a key never have one moment, also where a clock is put back.
+byte, to the current one is none. Two versions of a key never have one moment, nor overlap, also where a clock is put
+back.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ VALID_FROM = "valid_from"
 VALID_TO = "valid_to"
 _PIECE = '"of piece of a load"'
 _PLACE = '"place in a piece of a load"'
+_END = '"end of the last version"'
 MOMENT = "greatest(now(), row_.valid_from + interval '1 microsecond')"
 """When a version of `row_` is closed: now, and never before it began."""
 
@@ -104,26 +106,26 @@ class History:
         columns = self._gather(connection, tables, table)
         target, keys = self.move.target.sql, ", ".join(f"row_.{key}" for key in self._keys)
         old, new = (", ".join(f"{row}.{quoted(name)}" for name in columns) for row in ("row_", "coming_"))
-        closed = (
+        connection.execute(
             f"UPDATE {target} AS row_ SET {VALID_TO} = {MOMENT} FROM pg_temp.coming AS coming_"
-            f" WHERE row_.{VALID_TO} IS NULL AND {self._same} AND ROW({old})::record *<> ROW({new})::record"
-            f" RETURNING {keys}, row_.{VALID_TO}"
+            f" WHERE row_.{VALID_TO} IS NULL AND {self._same} AND ROW({old})::record *<> ROW({new})::record".encode()
         )
-        # An INSERT in the same statement would not see yet what is closed.
-        empty = f"SELECT {keys}, row_.{VALID_TO} FROM {target} AS row_ LIMIT 0"
-        connection.execute(f"CREATE TEMPORARY TABLE closed AS {empty}".encode())
-        connection.execute(f"WITH closed_ AS ({closed}) INSERT INTO pg_temp.closed SELECT * FROM closed_".encode())
         reach("postgres.commit.after_closing")
-        names = ", ".join(map(quoted, columns))
-        using = ", ".join(self._keys)
+        names, using = ", ".join(map(quoted, columns)), ", ".join(self._keys)
+        # Of a key that is there again the last version may have ended behind now: where a clock was put back, or a
+        # commit waited for the one that closed it.
+        ended = (
+            f"SELECT {keys}, max(row_.{VALID_TO}) AS {_END} FROM {target} AS row_"
+            f" JOIN pg_temp.coming AS coming_ ON {self._same} GROUP BY {keys}"
+        )
         connection.execute(
             f"INSERT INTO {target} ({names}, {VALID_FROM}) OVERRIDING SYSTEM VALUE"
-            f" SELECT {new}, coalesce(closed_.{VALID_TO}, now())"
-            f" FROM pg_temp.coming AS coming_ LEFT JOIN pg_temp.closed AS closed_ USING ({using})"
+            f" SELECT {new}, greatest(now(), ended_.{_END})"
+            f" FROM pg_temp.coming AS coming_ LEFT JOIN ({ended}) AS ended_ USING ({using})"
             f" WHERE NOT EXISTS (SELECT FROM {target} AS row_ WHERE row_.{VALID_TO} IS NULL AND {self._same})".encode()
         )
         self._check(connection)
-        connection.execute("DROP TABLE pg_temp.coming, pg_temp.closed")
+        connection.execute("DROP TABLE pg_temp.coming")
 
     def _gather(self, connection: psycopg.Connection[Any], tables: Sequence[StagedTable], table: Table) -> list[str]:
         """Make one table of the last row of each key; gives its columns, NULL where a piece has not all of them."""

@@ -110,3 +110,17 @@ def test_of_two_that_make_a_history_at_once_one_waits(client: PostgresClient, mo
     others[0].join(30)
     assert failed == []
     assert client.fetch("SELECT id FROM t WHERE valid_to IS NULL ORDER BY id") == [(1,), (2,)]
+
+
+def test_a_key_that_is_there_again_begins_after_its_end(client: PostgresClient) -> None:
+    """Where the clock was put back between, the new version follows the closed one, and no moment has both."""
+    client.run(TABLE)
+    _pipeline(client).run()
+    client.run("UPDATE history.t SET valid_from = now() + interval '1 hour'; DELETE FROM t WHERE id = 1")
+    _pipeline(client).run()
+    client.run("INSERT INTO t VALUES (1, 'r', 7)")
+    _pipeline(client).run()
+    versions = "SELECT n, valid_from, valid_to FROM history.t WHERE id = 1 ORDER BY valid_from"
+    ((first, _, ended), (again, begins, still)) = client.fetch(versions)
+    assert (first, again, still) == (1, 7, None)
+    assert ended == begins
