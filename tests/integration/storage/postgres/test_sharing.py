@@ -251,6 +251,25 @@ def test_what_is_read_back_is_found_wherever_it_is(client: PostgresClient) -> No
     assert found == [str(checksum([rows(*range(n, 900, 2)).records])) for n in (0, 1, 1)]
 
 
+@pytest.mark.parametrize("how", ["FREEZE", "FULL"])
+def test_rows_are_still_known_by_their_piece_when_they_are_frozen(
+    client: PostgresClient, postgres_url: str, how: str
+) -> None:
+    """Whether the server has frozen them where they are or written them anew: a piece is read back, and taken over."""
+    destination = PostgresDestination(client)
+    with begun(destination, PLAIN, Mode.APPEND) as load:
+        load.write("split 1", iter([rows(7)]))  # its answer was lost
+        pieces = [load.write(f"split {n}", iter([rows(n, n + 10)])) for n in range(3)]
+        with psycopg.connect(postgres_url, autocommit=True) as server:
+            server.execute(f"VACUUM ({how}) {table_of(pieces[0])}".encode())
+        summed = [load.checksum(piece, ["id", "name"]) for piece in pieces]
+    assert summed == [str(checksum([rows(n, n + 10).records])) for n in range(3)]
+    with begun(destination, PLAIN, Mode.APPEND) as load:
+        load.commit([load.staged[piece.split_id] for piece in pieces], {"at": 1})
+    assert ids(client) == [0, 1, 2, 10, 11, 12]
+    assert nothing_is_left(client)
+
+
 def test_the_next_run_makes_the_target_of_what_one_that_stopped_has_left(client: PostgresClient) -> None:
     """Its pieces are taken over, new ones have a table of their own, and the larger of the two becomes the target."""
     destination = PostgresDestination(client)
