@@ -33,6 +33,7 @@ _REMEDIES = {
     "23001": "Rows of another table refer to rows that are to go: load them in their order.",
     "23503": "Rows of one table refer to rows of another that are not there, or are to go: load them in their order.",
     "23505": "Merge instead of appending, or remove the rows that are there twice.",
+    "25006": "Connect to the primary, or as a role whose default_transaction_read_only is off.",
     "25P03": "What feeds the load is slower than the server allows: raise idle_in_transaction_timeout_seconds.",
     "40001": "Run it again.",
     "40P01": "Run it again.",

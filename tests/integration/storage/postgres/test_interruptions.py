@@ -120,3 +120,14 @@ def test_what_a_crash_of_the_server_emptied_is_not_taken_over() -> None:
 def _staged(destination: PostgresDestination) -> set[str]:
     with destination.begin("test", ORDERS, Mode.APPEND) as load:
         return set(load.staged)
+
+
+def test_a_session_that_may_not_write_is_told_what_can(client: PostgresClient, postgres_url: str) -> None:
+    """On a standby, or where a database only reads by default, the error says where to connect instead."""
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET default_transaction_read_only TO on".encode())
+    with (
+        pytest.raises(PostgresError, match="primary"),
+        PostgresDestination(client).begin("test", Stream("orders"), Mode.APPEND),
+    ):
+        pass
