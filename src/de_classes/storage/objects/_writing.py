@@ -6,6 +6,7 @@ import hashlib
 import io
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -33,7 +34,8 @@ class FileSizes:
     file: int = 256 << 20
     """A file is ended when it is at least this long; it is longer by less than a row group."""
     row_group: int = 16 << 20
-    """Rows are collected up to this much memory, and then written as one row group."""
+    """Rows are collected up to this much memory, and then written as one row group; it is longer by a quarter at most,
+    where the rows of a batch are about alike."""
 
     def __post_init__(self) -> None:
         wrong = [name for name in ("file", "row_group") if getattr(self, name) <= 0]
@@ -90,7 +92,7 @@ def write_files(
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch], most: int, form: Format) -> Iterator[pa.Table]:
-    """Collect batches into tables of about `most` bytes of memory; without those that have no rows."""
+    """Collect batches, cut where a table is full, into tables of about `most` bytes of memory; none without rows."""
     kept: list[pa.RecordBatch] = []
     size = 0
     schema: pa.Schema | None = None
@@ -104,7 +106,12 @@ def _row_groups(batches: Iterable[pa.RecordBatch], most: int, form: Format) -> I
                 "a split's batches", "they do not have one schema", "Give every batch of a stream the same columns."
             )
         form.check(batch)
-        for piece in _pieces(fitted(batch, stored), most):
+        rest = fitted(batch, stored)
+        # Of the whole batch, once: what slices share, such as a dictionary, would make each look larger than the last.
+        per_row = rest.nbytes / max(rest.num_rows, 1)
+        while rest.num_rows:
+            taken = _filling(rest.num_rows, per_row, most - size, most // 4)
+            piece, rest = rest.slice(0, taken), rest.slice(taken)
             kept.append(piece)
             size += piece.nbytes
             if size >= most:
@@ -120,12 +127,9 @@ def _emptied(kept: list[pa.RecordBatch], schema: pa.Schema | None) -> pa.Table:
     return table
 
 
-def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
-    """Cut a batch that is larger than a row group."""
-    if batch.num_rows:
-        step = max(1, batch.num_rows * most // max(batch.nbytes, most))
-        for start in range(0, batch.num_rows, step):
-            yield batch.slice(start, step)
+def _filling(rows: int, per_row: float, room: int, over: int) -> int:
+    """How many of so many rows fill the room: one at least, and all of them where only a few bytes are over."""
+    return rows if rows * per_row <= room + over else max(1, ceil(room / per_row))
 
 
 def _distinct(schema: pa.Schema) -> pa.Schema:

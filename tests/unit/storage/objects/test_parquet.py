@@ -163,6 +163,31 @@ def test_files_and_row_groups_have_their_size(tmp_path: Path) -> None:
     assert table_of(back, batch.schema).equals(pa.Table.from_batches([batch]))
 
 
+@pytest.mark.parametrize("rows", [50, 700, 900, 1100, 4000])
+def test_a_row_group_is_no_more_than_a_quarter_longer_than_its_target(rows: int) -> None:
+    """However large the batches are that come: they are cut where a group is full, and no small rest is left over."""
+    batch, target = _noise(4000), 100_000
+    store = MemoryStore()
+    pieces = [batch.slice(start, rows) for start in range(0, 4000, rows)]
+    (file,) = write_parquet(store, pieces, numbered(), FileSizes(row_group=target))
+    with store.open_reader(file.key) as raw:
+        metadata = pq.read_metadata(raw)
+    per_row = batch.nbytes / batch.num_rows
+    sizes = [metadata.row_group(n).num_rows * per_row for n in range(metadata.num_row_groups)]
+    assert all(0.99 * target <= size <= 1.26 * target for size in sizes[:-1])
+    assert table_of(list(read_back(store, file, batch.schema)), batch.schema).equals(pa.Table.from_batches([batch]))
+
+
+def test_a_small_rest_of_a_batch_goes_with_the_rows_before_it() -> None:
+    """A batch that is a fifth longer than a row group is one row group."""
+    batch = _noise(1200)
+    store = MemoryStore()
+    sizes = FileSizes(row_group=batch.nbytes * 10 // 12)
+    (file,) = write_parquet(store, [batch], numbered(), sizes)
+    with store.open_reader(file.key) as raw:
+        assert pq.read_metadata(raw).num_row_groups == 1
+
+
 def test_batches_are_bounded_though_the_footer_is_wrong_about_memory() -> None:
     """Values that a dictionary makes tiny on disk do not make batches that are huge in memory."""
     batch = pa.record_batch({"same": ["x" * 1000] * 20_000})
