@@ -83,7 +83,11 @@ def _unpacked(
                     )
                 yield piece
     except (OSError, pa.ArrowException) as error:
-        raise kind(name, f"it cannot be unpacked as {codec} ({error})") from error
+        raise kind(
+            name,
+            f"it cannot be unpacked as {codec} ({error})",
+            "It is damaged, cut off or packed in another way: see that it is whole, and fetch or deliver it again.",
+        ) from error
 
 
 def bounded(pieces: Iterator[bytes], max_bytes: int | None, name: str) -> Iterator[bytes]:

@@ -190,6 +190,25 @@ class TestFormats:
         with pytest.raises(InvalidFile, match="finer than a microsecond"):
             rows_of({"a": int96({"at": pa.array([1], pa.timestamp("ns"))})}, Files("*", Parquet(), micros))
 
+    @pytest.mark.parametrize("codec", ["gzip", "zstd", "bz2"])
+    def test_a_packed_file_that_is_cut_off(self, codec: Any) -> None:
+        """It is told with its place and what to do, and none of it is loaded."""
+        packed = (
+            pa.compress(b"id\n" + b"1\n" * 1000, codec, asbytes=True) if codec != "bz2" else bz2.compress(b"id\n1\n")
+        )
+        with pytest.raises(
+            InvalidFile, match=rf"memory:///a: it cannot be unpacked as {codec}(.|\n)*see that it is whole"
+        ):
+            rows_of({"a": packed[:-4]}, Files("*", Csv(), pa.schema({"id": pa.int64()}), allowed_misfits=1))
+
+    def test_structs_grow_as_columns_do(self) -> None:
+        """A field that only some of the files have within a struct, or a list of them, is null in the others' rows."""
+        old: Any = {"x": 1}
+        new: Any = {"x": 2, "y": "k"}
+        there = {name: parquet(pa.table({"s": [one], "l": [[one]]})) for name, one in (("a", old), ("b", new))}
+        held = {**old, "y": None}
+        assert rows_of(there, Files("*", Parquet())) == [{"s": held, "l": [held]}, {"s": new, "l": [new]}]
+
     @pytest.mark.parametrize("form", [Csv(), Ndjson(), Parquet()], ids=["csv", "ndjson", "parquet"])
     def test_what_is_no_such_file(self, form: Any) -> None:
         """Bytes of another kind are told with the file's place."""
