@@ -209,6 +209,13 @@ class TestFormats:
         held = {**old, "y": None}
         assert rows_of(there, Files("*", Parquet())) == [{"s": held, "l": [held]}, {"s": new, "l": [new]}]
 
+    def test_columns_beyond_the_sample_are_told_with_its_setting(self) -> None:
+        """What only a file shows that was not looked at is refused with the way to look at more of them."""
+        there = {"a": parquet(pa.table({"n": [1]})), "b": parquet(pa.table({"n": [1], "m": [2]}))}
+        with pytest.raises(SchemaMismatch, match=r"memory:///b: it has m(.|\n)*sampled_files="):
+            rows_of(there, Files("*", Parquet()), sampled_files=1)
+        assert rows_of(there, Files("*", Parquet()), sampled_files=2) == [{"n": 1, "m": None}, {"n": 1, "m": 2}]
+
     @pytest.mark.parametrize("form", [Csv(), Ndjson(), Parquet()], ids=["csv", "ndjson", "parquet"])
     def test_what_is_no_such_file(self, form: Any) -> None:
         """Bytes of another kind are told with the file's place."""
