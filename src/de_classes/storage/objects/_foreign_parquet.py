@@ -95,7 +95,8 @@ class Parquet:
                 where,
                 "; ".join(problems),
                 'Correct the schema or the file; columns that are not wanted: Parquet(extra_columns="ignore").'
-                " Where columns are sampled, declare them with schema=..., or look at more files: FileSource(sampled_files=...).",
+                " Where columns are sampled, declare them with schema=..., or look at more files:"
+                " FileSource(sampled_files=...).",
             )
         return [field.name for field in both]
 
