@@ -187,23 +187,34 @@ class PostgresLoad:
             )
 
     def _was_committed(self, commit_id: str, backend: _Backend) -> bool:
-        """Look over a new connection whether a commit whose answer was lost took place."""
+        """Look over a new connection whether a commit whose answer was lost took place.
+
+        Raises:
+            PostgresUnreachable: that cannot be found out.
+
+        """
         deadline = time.monotonic() + self.client.connect_timeout_seconds
         while True:
             try:
                 with self.client.connect() as connection:
                     backend.end(connection)
-                    return self.state.was_committed(connection, commit_id)
+                    known = self.state.was_committed(connection, self.epoch, commit_id)
+                break
             except PostgresUnreachable as error:
                 if time.monotonic() >= deadline:
-                    raise PostgresUnreachable(
-                        f"table {self.target}",
-                        "the connection broke while the load was being committed, and the server cannot be asked"
-                        f" whether it was: {error.fact}",
-                        "Run it again: it finds out, and goes on from there.",
-                        sqlstate=None,
-                    ) from error
+                    raise self._unknown(f"the server cannot be asked whether it was: {error.fact}") from error
                 time.sleep(0.2)
+        if known is None:
+            raise self._unknown("other runs have committed since, so that nobody can say whether it was")
+        return known
+
+    def _unknown(self, why: str) -> PostgresUnreachable:
+        return PostgresUnreachable(
+            f"table {self.target}",
+            f"the connection broke while the load was being committed, and {why}",
+            "Run it again: it goes on from what is there.",
+            sqlstate=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

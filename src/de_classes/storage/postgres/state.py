@@ -125,11 +125,14 @@ class State:
         )
         return None if told is None else int(told)
 
-    def was_committed(self, connection: psycopg.Connection[Any], commit_id: str) -> bool:
-        """Whether this is the last commit; waits for a transaction that is about to say so."""
-        return bool(
-            _one(connection, f"SELECT commit_id FROM {self._positions} WHERE {_MINE} FOR UPDATE", self.key) == commit_id
-        )
+    def was_committed(self, connection: psycopg.Connection[Any], epoch: int, commit_id: str) -> bool | None:
+        """Whether it is this commit that ended the epoch; None where others have followed, and nobody knows.
+
+        Waits for a transaction that is about to say so.
+        """
+        sql = f"SELECT epoch, commit_id FROM {self._positions} WHERE {_MINE} FOR UPDATE"
+        now, last = connection.execute(sql.encode(), self.key).fetchone() or (epoch, None)
+        return True if last == commit_id else None if now > epoch + 1 else False
 
     def advance(
         self, connection: psycopg.Connection[Any], position: Position | None, commit_id: str, *, has_table: bool

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from de_classes.contracts import Batch, Mode, Stream
 from de_classes.errors import PostgresError, PostgresUnreachable
 from de_classes.storage.postgres import PostgresClient, PostgresDestination
+from de_classes.storage.postgres.state import State
 from de_classes.testing.postgres import EmbeddedPostgres
 from de_classes.testing.proxy import Cut, CuttingProxy
 from de_classes.utils.retry import RetryPolicy
@@ -131,3 +132,17 @@ def test_a_session_that_may_not_write_is_told_what_can(client: PostgresClient, p
         PostgresDestination(client).begin("test", Stream("orders"), Mode.APPEND),
     ):
         pass
+
+
+def test_what_came_of_a_commit_is_known_until_others_follow(client: PostgresClient) -> None:
+    """The last commit is known by its id; whether one before it was made, is said of neither."""
+    state = State("de_classes", "p", "orders", "public.orders")
+    with client.connect() as connection:
+        state.ensure(connection)
+        assert state.was_committed(connection, 0, "mine") is False
+        state.advance(connection, None, "mine", has_table=True)
+        assert state.was_committed(connection, 0, "mine") is True
+        assert state.was_committed(connection, 0, "another") is False
+        state.advance(connection, None, "later", has_table=True)
+        assert state.was_committed(connection, 0, "mine") is None
+        assert state.was_committed(connection, 1, "later") is True
