@@ -13,16 +13,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import psycopg
 
 from de_classes.errors import ConfigurationError
 
 from .identifiers import quoted
-from .versions import News, any_row, identity
+from .versions import AROUND, News, any_row, identity, with_joined
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import psycopg
 
     from de_classes.contracts import Position
 
@@ -88,7 +87,10 @@ class CursorColumn:
     A number from a sequence cannot be had safely: it is drawn before the commit, and nothing tells who holds which.
     `RowVersions` finds such changes, and those of any table, without a column.
 
-    The position is `{"from": T, "of": digest}`; T is null where the next run must read everything.
+    Of a table that became a partition or a child since, all rows come. What lies on another server needs a `lag`; a
+    view or a query over such tables, or over partitions that are attached with old rows, cannot be told from others.
+
+    The position is `{"from": T, "of": digest, "xmin": number}`; T is null where the next run must read everything.
     """
 
     column: str
@@ -123,14 +125,16 @@ class CursorColumn:
         kind = self._kind(described)
         before = None if since is None else _read(described.subject, since)
         of = identity(connection, described, snapshot)
-        if before is not None and before.of != of:
+        if before is not None and (before.of != of or snapshot.xmin - before.xmin >= AROUND):
             before = None
-        bound = self._bound(connection, described.subject, looked)
+        bound = self._bound(connection, described, looked)
+        self._check_zone(connection, described.subject)
         held = before.bound if before is not None else None
-        position = _Place(held if bound is None else bound, of).position
+        position = _Place(held if bound is None else bound, of, snapshot.xmin).position
         if before is None or before.bound is None:
             return News("", position)
         where = f"({quoted(self.column)} >= {self._literal(before.bound, kind)} OR {quoted(self.column)} IS NULL)"
+        where = with_joined(connection, described, before.xmin, where)
         return News(where, position) if any_row(connection, described, where) else News(None, before.position)
 
     def _kind(self, described: Described) -> str:
@@ -145,23 +149,35 @@ class CursorColumn:
             return kind
         raise ConfigurationError(described.subject, fact, remedy)
 
-    def _bound(self, connection: psycopg.Connection[Any], subject: str, looked: _Look) -> str | None:
+    def _check_zone(self, connection: psycopg.Connection[Any], subject: str) -> None:
+        try:
+            connection.execute("SELECT now() AT TIME ZONE %s::text", (self.zone,))
+        except psycopg.errors.InvalidParameterValue as error:
+            raise ConfigurationError(
+                f"{subject}, CursorColumn({self.column!r})",
+                f"the server knows no time zone {self.zone!r}",
+                "Name it as pg_timezone_names does: zone='Europe/Berlin'.",
+            ) from error
+
+    def _bound(self, connection: psycopg.Connection[Any], described: Described, looked: _Look) -> str | None:
         """Before which moment nothing is written any more; None where nobody can say at present."""
         if self.lag is not None:
             return None if looked.present is None else _text(connection, looked.present - self.lag)
-        if looked.standby or not looked.sees or looked.silent:
-            raise self._blind(subject, looked)
+        if looked.standby or not looked.sees or looked.silent or _elsewhere(described):
+            raise self._blind(described, looked)
         return None if looked.held else _text(connection, looked.moment)
 
-    def _blind(self, subject: str, looked: _Look) -> ConfigurationError:
-        if looked.standby:
+    def _blind(self, described: Described, looked: _Look) -> ConfigurationError:
+        if _elsewhere(described):
+            fact, remedy = "the server that a foreign table is of does not tell", ""
+        elif looked.standby:
             fact, remedy = "a standby does not know", ""
         elif not looked.sees:
             fact, remedy = "the user may not see", " Or GRANT pg_read_all_stats to the user, or use RowVersions()."
         else:
             fact, remedy = "a session with track_activities off does not tell", " Or turn it on, or use RowVersions()."
         return ConfigurationError(
-            f"{subject}, CursorColumn({self.column!r})",
+            f"{described.subject}, CursorColumn({self.column!r})",
             f"{fact} which transactions are open, so what is committed late could be missed",
             f"Say how late that can be: lag=timedelta(...).{remedy}",
         )
@@ -185,15 +201,25 @@ class _Place:
 
     bound: str | None
     of: str
+    xmin: int = 0
+    """All transactions below had ended: what tells which partitions and children were there."""
 
     @property
     def position(self) -> Position:
-        return {"from": self.bound, "of": self.of}
+        return {"from": self.bound, "of": self.of, "xmin": self.xmin}
+
+
+def _elsewhere(described: Described) -> bool:
+    """Whether rows are written on another server."""
+    kinds = [leaf.kind for leaf in described.leaves] + ([described.table.kind] if described.table else [])
+    return "f" in kinds
 
 
 def _read(subject: str, position: Position) -> _Place:
     try:
-        return msgspec.convert({"bound": position["from"], "of": position["of"]}, _Place)
+        return msgspec.convert(
+            {"bound": position["from"], "of": position["of"], "xmin": position.get("xmin", 0)}, _Place
+        )
     except (msgspec.ValidationError, KeyError) as error:
         raise ConfigurationError(
             subject,

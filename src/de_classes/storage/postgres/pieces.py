@@ -184,7 +184,7 @@ def _gathered(leaves: Sequence[Leaf], split_bytes: int) -> Iterator[list[Leaf]]:
 
 def _united(described: Described, leaves: Sequence[Leaf]) -> str:
     """Several leaves as one origin, with what conditions and errors ask of a row besides its columns."""
-    names = ", ".join(["ctid", "xmin", *(quoted(column.name) for column in described.columns)])
+    names = ", ".join(["ctid", "xmin", "tableoid", *(quoted(column.name) for column in described.columns)])
     return f"({' UNION ALL '.join(f'SELECT {names} FROM ONLY {leaf.name.sql}' for leaf in leaves)}) AS leaves"
 
 

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from .described import Described, Snapshot
 
-__all__ = ["Changes", "Mark", "News", "RowVersions", "any_row", "identity"]
+__all__ = ["AROUND", "Changes", "Mark", "News", "RowVersions", "any_row", "identity", "with_joined"]
 
 _VERSIONED = {"r", "p", "m"}
 """pg_class.relkind of what has rows of its own or of its partitions: views and foreign tables tell no `xmin`."""
 
-_AROUND = 2**31
+AROUND = 2**31
 """Transactions are counted to 2 ** 32, and the server tells which of two came first up to half of that."""
 _FAR = 2**30
 _LOST_WITHIN_SECONDS = 60
@@ -46,6 +46,25 @@ SELECT concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), curre
        -- Statistics begin anew after a crash, which everybody may see.
        concat_ws(' ', pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter)),
        extract(epoch FROM clock_timestamp())::bigint
+"""
+
+
+# A line of pg_inherits is written by the transaction that makes a table a partition or a child, at any depth.
+_JOINED = """
+WITH RECURSIVE below (oid, joined) AS (
+    SELECT inhrelid, {new} FROM pg_inherits WHERE inhparent = {table}
+    UNION SELECT inhrelid, joined OR {new} FROM below JOIN pg_inherits ON inhparent = below.oid
+)
+SELECT array_agg(DISTINCT below.oid)::text FROM below JOIN pg_class c ON c.oid = below.oid
+WHERE joined AND c.relkind IN ('r', 'f')
+"""
+_VIEWS = """
+WITH RECURSIVE behind (oid) AS (
+    SELECT %s::oid UNION SELECT d.refobjid FROM behind JOIN pg_rewrite r ON r.ev_class = behind.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+)
+SELECT string_agg(pg_get_viewdef(c.oid), ' ' ORDER BY c.oid) FROM behind JOIN pg_class c ON c.oid = behind.oid
+WHERE c.relkind = 'v'
 """
 
 
@@ -87,6 +106,7 @@ class Changes(Protocol):
 class RowVersions:
     """Every row that was inserted or updated since, whatever its columns say, also of transactions that commit late.
 
+    Of a table that became a partition or a child since, all rows come, however old.
     Nulls, ties, values in the future and clocks that go back do not matter, as no column is looked at. Rows may come
     again, so load them with the mode `merge`. Rows that were deleted are not told, nor those that a row security policy
     has begun to show. All rows come again when the table's columns have changed, when the server was restored or
@@ -118,13 +138,19 @@ class RowVersions:
                 "its rows have no versions: it is a query, a view or a foreign table",
                 "Read the tables behind it, or read it whole.",
             )
+        away = [str(leaf.name) for leaf in described.leaves if leaf.kind == "f"]
+        if away:
+            raise ConfigurationError(
+                described.subject,
+                f"rows of {', '.join(away)} have no versions: it is a foreign table",
+                "Read the other partitions or children as tables of their own, or read it whole.",
+            )
         before = None if since is None else Mark.read(described.subject, since)
         mark = _present(connection, described, snapshot).after(before)
         number = None if before is None else before.number_on(mark)
-        if before is None or number is None or mark.xmin - number >= _AROUND:
+        if before is None or number is None or mark.xmin - number >= AROUND:
             return News("", mark.position)
-        # What seems to come from the future is frozen since so long that its number has come again.
-        where = f"age(xmin) BETWEEN 0 AND age('{number % 2**32}'::xid)"
+        where = with_joined(connection, described, number, _written_since(number))
         if any_row(connection, described, where):
             return News(where, mark.position)
         # A mark that moves though nothing is new is committed for nothing: it only does where it would grow too old.
@@ -195,8 +221,19 @@ class Mark:
 def _present(connection: psycopg.Connection[Any], described: Described, snapshot: Snapshot) -> Mark:
     """What a snapshot has read of a table."""
     server, start, at = connection.execute(_SERVER).fetchone() or ("", "", 0)
-    oid = described.table.oid if described.table else 0
-    return Mark(snapshot.xmin, 0, int(at), _digest(start), _digest(f"{server} {oid} {described.columns!r}"))
+    read = f"{server} {_origin(connection, described)} {described.columns!r}"
+    return Mark(snapshot.xmin, 0, int(at), _digest(start), _digest(read))
+
+
+def _origin(connection: psycopg.Connection[Any], described: Described) -> str:
+    """What a stream is made of: a table by its number, a query by its text, a view with the views behind it."""
+    table = described.table
+    if table is None:
+        return described.origin
+    if table.kind != "v":
+        return str(table.oid)
+    (views,) = connection.execute(_VIEWS, (table.oid,)).fetchone() or ("",)
+    return f"{table.oid} {views}"
 
 
 def _digest(text: str) -> str:
@@ -204,8 +241,29 @@ def _digest(text: str) -> str:
 
 
 def identity(connection: psycopg.Connection[Any], described: Described, snapshot: Snapshot) -> str:
-    """A digest of what is read: a server with its history, a table, its columns."""
+    """A digest of what is read: a server with its history, a table or what a query says, its columns."""
     return _present(connection, described, snapshot).of
+
+
+def _written_since(number: int) -> str:
+    """The condition of a row that a transaction of this number or above wrote.
+
+    What seems to come from the future is frozen since so long that its number has come again.
+    """
+    return f"age(xmin) BETWEEN 0 AND age('{number % 2**32}'::xid)"
+
+
+def with_joined(connection: psycopg.Connection[Any], described: Described, number: int, where: str) -> str:
+    """A condition, widened to all rows of partitions and children that became such since a transaction.
+
+    Their rows may have been written long before.
+    """
+    table = described.table
+    if table is None or not table.has_children:
+        return where
+    statement = _JOINED.format(new=_written_since(number).replace("xmin", "pg_inherits.xmin"), table=table.oid)
+    (joined,) = connection.execute(statement.encode()).fetchone() or (None,)
+    return f"({where} OR tableoid = ANY('{joined}'::oid[]))" if joined else where
 
 
 def any_row(connection: psycopg.Connection[Any], described: Described, where: str) -> bool:

@@ -190,6 +190,41 @@ def test_other_columns_make_all_rows_come_again(url: str, writer: psycopg.Connec
     assert reader.new() == []
 
 
+@pytest.mark.parametrize("viewed", [True, False])
+def test_another_query_makes_all_rows_come_again(url: str, writer: psycopg.Connection[Any], viewed: bool) -> None:
+    """What it left out before was written before the bound, and comes now."""
+    reader, few = Reader(url, CursorColumn("at")), "SELECT * FROM t WHERE id < 3"
+
+    def ask(query: str) -> None:
+        if viewed:
+            writer.execute(f"CREATE OR REPLACE VIEW v AS {query}".encode())
+        given: dict[str, Any] = {"tables": {"t": "v"}} if viewed else {"queries": {"t": query}}
+        reader.source = PostgresSource(url, changes={"t": CursorColumn("at")}, **given)
+
+    ask(few)
+    assert reader.new() == [1, 2]
+    assert reader.new() == []
+    ask("SELECT * FROM t")
+    assert reader.new() == [1, 2, 3]
+
+
+def test_rows_of_a_child_that_is_added_come(url: str, writer: psycopg.Connection[Any]) -> None:
+    """They have moments before the bound, and are among the table's since."""
+    writer.execute("CREATE TABLE child (LIKE t)")
+    writer.execute("INSERT INTO child VALUES (9, now())")
+    reader = Reader(url, CursorColumn("at"))
+    assert reader.new() == [1, 2, 3]
+    writer.execute("ALTER TABLE child INHERIT t")
+    assert reader.new() == [9]
+    assert reader.new() == []
+
+
+def test_an_unknown_zone_is_told_in_the_first_run(url: str) -> None:
+    """Not in the second one, which is the first to need it."""
+    with pytest.raises(ConfigurationError, match=r"(?s)'Nowhere/City'.*Name it as pg_timezone_names does"):
+        Reader(url, CursorColumn("local", zone="Nowhere/City")).new()
+
+
 def test_with_a_lag_nothing_is_looked_at(url: str, writer: psycopg.Connection[Any]) -> None:
     """What lies within the lag comes again in every run, and open transactions hold nothing back."""
     reader = Reader(url, CursorColumn("at", lag=timedelta(hours=1)))

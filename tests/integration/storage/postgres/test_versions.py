@@ -15,7 +15,12 @@ import pytest
 from de_classes.contracts import Plan, Position
 from de_classes.errors import ConfigurationError
 from de_classes.pipelines import Pipeline
-from de_classes.storage.postgres import PostgresClient, PostgresDestination, PostgresSource, RowVersions
+from de_classes.storage.postgres import CursorColumn, PostgresClient, PostgresDestination, PostgresSource, RowVersions
+from de_classes.storage.postgres.catalogue import table_in_catalogue
+from de_classes.storage.postgres.described import Described, Snapshot
+from de_classes.storage.postgres.identifiers import TableName
+from de_classes.storage.postgres.pieces import Leaf
+from de_classes.storage.postgres.versions import Changes
 
 
 class Reader:
@@ -171,6 +176,55 @@ def test_a_partitioned_table_tells_its_changes(url: str, writer: psycopg.Connect
     assert reader.new() == [1, 2, 11]
     writer.execute("UPDATE t SET id = 12 WHERE id = 1")
     assert reader.new() == [12]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_rows_of_a_partition_that_is_attached_come(url: str, writer: psycopg.Connection[Any], parts: int) -> None:
+    """They were written before the last run, and are among the table's since: all of them come, and others do not."""
+    writer.execute("DROP TABLE t")
+    writer.execute("CREATE TABLE t (id int) PARTITION BY RANGE (id)")
+    for n in range(parts):
+        there = f"CREATE TABLE t_{n} PARTITION OF t FOR VALUES FROM ({n * 10}) TO ({n * 10 + 10})"
+        writer.execute(there.encode())
+    writer.execute("CREATE TABLE more (id int) PARTITION BY RANGE (id)")
+    writer.execute("CREATE TABLE below PARTITION OF more FOR VALUES FROM (100) TO (200)")
+    writer.execute("INSERT INTO t VALUES (1)")
+    writer.execute("INSERT INTO more VALUES (150)")
+    reader = Reader(url)
+    assert reader.new() == [1]
+    writer.execute("ALTER TABLE t ATTACH PARTITION more FOR VALUES FROM (100) TO (200)")
+    assert reader.new() == [150]
+    writer.execute("INSERT INTO t VALUES (2)")
+    assert reader.new() == [2]
+
+
+def test_rows_of_a_child_that_is_added_come(url: str, writer: psycopg.Connection[Any]) -> None:
+    """Also where the transaction that adds it is open while a run reads."""
+    writer.execute("CREATE TABLE child (LIKE t)")
+    writer.execute("INSERT INTO child VALUES (9)")
+    reader = Reader(url)
+    assert reader.new() == [1, 2, 3]
+    with psycopg.connect(url) as late:
+        late.execute("SELECT pg_current_xact_id()")
+        writer.execute("INSERT INTO t VALUES (4)")
+        assert reader.new() == [4]
+        late.execute("ALTER TABLE child INHERIT t")
+    assert 9 in reader.new()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"), [(RowVersions(), r"public\.other have no versions"), (CursorColumn("at"), "foreign table")]
+)
+def test_partitions_elsewhere_are_refused(url: str, changes: Changes, told: str) -> None:
+    """Of a foreign table among the partitions nothing tells what is committed late."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        table = table_in_catalogue(connection, TableName("public", "t"))
+        assert table is not None
+        other = Leaf(1, TableName("public", "other"), "f", 0, 0, plain=True)
+        described = Described("t", "public.t", "public.t", table.columns, table, leaves=(other,))
+        looked = changes.look(connection)
+        with pytest.raises(ConfigurationError, match=told):
+            changes.since(connection, described, Snapshot.export(connection), None, looked)
 
 
 def test_pages_and_versions_go_together(url: str, writer: psycopg.Connection[Any]) -> None:
