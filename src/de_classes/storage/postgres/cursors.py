@@ -33,6 +33,8 @@ _UNREPORTED_SECONDS = 60
 """A session takes the time of its transaction and then tells it to others; it may be held up in between. As much is
 allowed for a clock that is put back."""
 
+_LONGEST_LAG = timedelta(days=36_525)
+"""A century; with more, the bound may be before the first moment that Python knows."""
 _MOMENTS = {"timestamptz", "timestamp", "date"}
 
 # Sessions that write no rows of their own are left out; who may not see others' sessions sees no xact_start. The moment
@@ -100,8 +102,12 @@ class CursorColumn:
     clocks may be changed there."""
 
     def __post_init__(self) -> None:
-        if self.lag is not None and (not isinstance(self.lag, timedelta) or self.lag < timedelta(0)):
-            raise ConfigurationError(repr(self), "lag is no time span of 0 or more", "Write lag=timedelta(minutes=5).")
+        if self.lag is not None and (
+            not isinstance(self.lag, timedelta) or not timedelta(0) <= self.lag <= _LONGEST_LAG
+        ):
+            raise ConfigurationError(
+                repr(self), "lag is no time span of 0 to 36525 days", "Write lag=timedelta(minutes=5)."
+            )
 
     def look(self, connection: psycopg.Connection[Any]) -> _Look:
         """See, before the snapshot, since when transactions are open: one that ends in between is in the snapshot.

@@ -277,8 +277,8 @@ def test_a_pipeline_follows_a_table(url: str, writer: psycopg.Connection[Any]) -
     assert client.fetch("TABLE copies.t ORDER BY id") == client.fetch("TABLE t ORDER BY id")
 
 
-@pytest.mark.parametrize("lag", [timedelta(seconds=-1), 5])
+@pytest.mark.parametrize("lag", [timedelta(seconds=-1), timedelta.max, 5])
 def test_a_lag_is_a_time_span(lag: Any) -> None:
-    """A number, or a span below 0, is the user's mistake."""
+    """A number, or a span below 0 or beyond any clock, is the user's mistake."""
     with pytest.raises(ConfigurationError, match="timedelta"):
         CursorColumn("at", lag=lag)
