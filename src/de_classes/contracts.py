@@ -137,6 +137,8 @@ class Item:
     column: str | None = None
     """The column that has the item's name in each of its rows. When a commit brings an item in another version than the
     one remembered, the rows that came with the former are deleted by it; None: they stay."""
+    place: str | None = None
+    """What its rejected records have as their place, before `, line 7`: those that came with the former go likewise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,25 @@ def test_each_file_is_loaded_once_and_a_changed_one_replaces_its_rows(
     assert rows(postgres_url) == [(1, "A", "in/a.csv"), (3, "c", "in/b.csv"), (4, "d", "in/a.csv")]
 
 
+def test_what_a_changed_file_had_set_aside_goes_with_its_rows(tmp_path: Path, postgres_url: str) -> None:
+    """The quarantine has what does not fit of the files as they are; of others, and of other pipelines, all stays."""
+    store = LocalStore(tmp_path)
+    files = Files("in/*", Csv(), SCHEMA, changed="reload", file_column="file", allowed_misfits=0.9)
+    put(store, a="id,x\n1,a\nno,b\nno,c\n", **{"a.csv, line 2": "id,x\n5,a\nodd,b\n"})
+    assert pipeline(store, postgres_url, files).run().rejected == 3
+    PostgresClient(postgres_url).run(
+        "INSERT INTO t_quarantine SELECT 'another', at, record, reason, path, place, row FROM t_quarantine"
+    )
+    put(store, a="id,x\n1,a\n2,b\nnever,c\n")
+    assert pipeline(store, postgres_url, files).run().rejected == 1
+    there = PostgresClient(postgres_url).fetch("SELECT pipeline, record FROM t_quarantine ORDER BY 1, 2")
+    assert there == [("another", text) for text in ("no,b", "no,c", "odd,b")] + [("p", "never,c"), ("p", "odd,b")]
+    put(store, a="id,x\n")
+    assert pipeline(store, postgres_url, files).run().rejected == 0
+    there = PostgresClient(postgres_url).fetch("SELECT record FROM t_quarantine WHERE pipeline = 'p'")
+    assert there == [("odd,b",)]
+
+
 def test_on_s3(s3_store: ObjectStore, postgres_url: str) -> None:
     """Etags tell a changed object from one that is there since the last run."""
     put(s3_store, a="id,x\n1,a\n", b="id,x\n2,b\n")

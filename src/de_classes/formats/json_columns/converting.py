@@ -268,7 +268,7 @@ def _declared(shaping: Shaping) -> Mapping[Path, pa.Field[Any]]:
 
 
 def _remedy(shaping: Shaping, unfit: Unfit) -> str:
-    aside = 'set such records aside: misfits="quarantine".'
+    aside = 'set such records aside: misfits="quarantine", of files allowed_misfits=...'
     if shaping.schema is None:
         column = f"the column with types={{{unfit.path!r}: ...}}, or " if unfit.path else ""
         return f"Declare {column}all columns with schema=..., or {aside}"

@@ -69,8 +69,11 @@ class FileSplit:
                 self._refuse_another(info)  # of which nothing that was read says anything
                 raise
             self._refuse_another(info)
-            item = Item(info.key, version_of(info), self.files.file_column)
+            item = Item(info.key, version_of(info), self.files.file_column, self._place(info))
             yield Batch(without_rows(schema), items=(item,))
+
+    def _place(self, info: ObjectInfo) -> str:
+        return f"{self.store.url}/{info.key}"
 
     def _rows(self, info: ObjectInfo, schema: pa.Schema) -> Iterator[Batch]:
         rows = rejected = 0
@@ -82,7 +85,7 @@ class FileSplit:
         self._refuse_too_many(info, rejected, rows + rejected)
 
     def _decoded(self, info: ObjectInfo) -> Iterator[Decoded]:
-        where, form = f"{self.store.url}/{info.key}", self.files.format
+        where, form = self._place(info), self.files.format
         with self.store.open_reader(info.key, size=info.size) as file:
             if isinstance(form, Parquet):
                 yield from map(Decoded, form.batches(file, self.columns, self.batch_bytes, where))
@@ -111,7 +114,7 @@ class FileSplit:
 
     def _lost(self, info: ObjectInfo, fact: str) -> PlanLost:
         return PlanLost(
-            f"{self.store.url}/{info.key}",
+            self._place(info),
             fact,
             "Run it again once nobody writes to it: files should appear whole, and stay.",
         )
@@ -120,7 +123,7 @@ class FileSplit:
         # The share as it is written: 0.29 of 100 rows are 29 of them, and a little less by floats.
         if rejected > Decimal(str(self.files.allowed_misfits)) * rows:
             raise TooManyMisfits(
-                f"{self.store.url}/{info.key}",
+                self._place(info),
                 f"{rejected} of its {rows} rows do not fit, and {self.files.allowed_misfits:.3%} may be set aside",
                 "Mend the file or the schema, or allow more: allowed_misfits=...",
                 rejected=rejected,

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["decode_receipt", "details_of", "encode_receipt", "files_of", "sizes_of_files", "staged_in"]
 
 
+class _Item(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    version: str
+    column: str | None = None
+    place: str | None = None
+
+
 class _Ledger(msgspec.Struct, frozen=True):
     split_id: str
     rows: int
@@ -29,7 +36,7 @@ class _Ledger(msgspec.Struct, frozen=True):
     position: dict[str, Any] | None
     files: tuple[DataFile, ...]
     rejected: tuple[DataFile, ...] = ()
-    items: tuple[tuple[str, str, str | None], ...] = ()
+    items: tuple[_Item, ...] = ()
     checksum: str | None = None
 
 
@@ -42,7 +49,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
             "bytes": receipt.bytes,
             "schema": encode_schema(receipt.schema),
             "position": receipt.position,
-            "items": [(item.name, item.version, item.column) for item in receipt.items],
+            "items": [(item.name, item.version, item.column, item.place) for item in receipt.items],
             "checksum": receipt.checksum,
             **receipt.details,
         }
@@ -65,7 +72,7 @@ def decode_receipt(data: bytes, where: str) -> Receipt:
         ) from error
     details = details_of(told.files, told.rejected)
     count = sum(file.rows for file in told.rejected)
-    items = tuple(Item(*item) for item in told.items)
+    items = tuple(Item(item.name, item.version, item.column, item.place) for item in told.items)
     return Receipt(
         told.split_id,
         told.rows,

@@ -48,22 +48,25 @@ class LoadedItems:
         )
         return dict(rows.fetchall())
 
+    def changed(self, connection: psycopg.Connection[Any], items: Sequence[Item]) -> list[Item]:
+        """Those of the items that are loaded in another version."""
+        known = self.versions(connection, [item.name for item in items]) if items else {}
+        return [item for item in items if known.get(item.name, item.version) != item.version]
+
     def replace_rows(
-        self, connection: psycopg.Connection[Any], items: Iterable[Item], target: TableName, table: Table, mode: Mode
+        self, connection: psycopg.Connection[Any], changed: Iterable[Item], target: TableName, table: Table, mode: Mode
     ) -> None:
-        """Delete the rows that came with former versions of the items.
+        """Delete the rows that came with former versions of changed items.
 
         Raises:
             ConfigurationError: a history keeps all versions of a row, so that none can go.
             SchemaMismatch: the table has no such column as the items are named in, or rows that name no item.
 
         """
-        named = {item.name: item for item in items if item.column is not None}
-        known = self.versions(connection, list(named))
         former: dict[str, list[str]] = {}
-        for name, version in known.items():
-            if version != named[name].version:
-                former.setdefault(shortened(str(named[name].column)), []).append(name)
+        for item in changed:
+            if item.column is not None:
+                former.setdefault(shortened(item.column), []).append(item.name)
         for column, names in former.items():
             if mode is Mode.HISTORY:
                 raise ConfigurationError(

@@ -88,9 +88,10 @@ class Publishing:
         reach("postgres.commit.before_move")
         items = [item for receipt in receipts for item in receipt.items]
         loaded, deleted = LoadedItems(self.state), None
+        changed = loaded.changed(connection, items) if self.mode is not Mode.REPLACE else []
         if table is not None:
-            if items and adopted is None and self.mode is not Mode.REPLACE:
-                loaded.replace_rows(connection, items, self.target, table, self.mode)
+            if adopted is None:
+                loaded.replace_rows(connection, changed, self.target, table, self.mode)
             self._move_rows(connection, [one for one in tables if one is not adopted], table, made, adopted)
             if self.mode in {Mode.MERGE, Mode.HISTORY}:
                 deleted = self._delete(connection, receipts)
@@ -99,6 +100,7 @@ class Publishing:
         quarantine = Quarantine(self.destination.quarantine(self.stream.name), self.state.schema, self.state.pipeline)
         if self.mode is Mode.REPLACE:
             quarantine.empty(connection)
+        quarantine.forget(connection, [item.place for item in changed if item.place is not None])
         quarantine.take(connection, receipts)
         loaded.remember(connection, items, anew=self.mode is Mode.REPLACE)
         reach("postgres.commit.after_move")

@@ -110,6 +110,15 @@ class Quarantine:
         if self._missing(connection) == []:
             connection.execute(f"DELETE FROM {self.name.sql} WHERE pipeline = %s".encode(), (self.pipeline,))
 
+    def forget(self, connection: psycopg.Connection[Any], places: Sequence[str]) -> None:
+        """Drop the records that the pipeline had put there of these places, of any of their lines."""
+        if places and self._missing(connection) == []:
+            connection.execute(
+                f"DELETE FROM {self.name.sql} WHERE pipeline = %s"
+                " AND regexp_replace(place, ', line [0-9]+$', '') = ANY(%s)".encode(),
+                (self.pipeline, list(places)),
+            )
+
     def take(self, connection: psycopg.Connection[Any], receipts: Sequence[Receipt]) -> None:
         """Move what the pieces have rejected; the table is made when the first records come.
 

@@ -244,7 +244,7 @@ def _receipt_to_json(receipt: Receipt) -> str:
             "checksum": receipt.checksum,
             "left_out": receipt.left_out,
             "replaced": receipt.replaced,
-            "items": [[item.name, item.version, item.column] for item in receipt.items],
+            "items": [[item.name, item.version, item.column, item.place] for item in receipt.items],
         }
     )
 
