@@ -89,8 +89,9 @@ class CursorColumn:
     A number from a sequence cannot be had safely: it is drawn before the commit, and nothing tells who holds which.
     `RowVersions` finds such changes, and those of any table, without a column.
 
-    Of a table that became a partition or a child since, all rows come. What lies on another server needs a `lag`; a
-    view or a query over such tables, or over partitions that are attached with old rows, cannot be told from others.
+    Of a table that became a partition or a child since, all rows come, and all of a query or view that says something
+    else now. What lies on another server needs a `lag`. Nobody sees that a query or view reads such tables, that it
+    reads partitions which are attached with old rows, or that a view which a query names was replaced.
 
     The position is `{"from": T, "of": digest, "xmin": number}`; T is null where the next run must read everything.
     """
