@@ -14,12 +14,10 @@ _OPENING = re.compile(r"`(python -m \S+)`: (.*)\.")
 
 def doors() -> list[tuple[str, str]]:
     """What to type, and what that shows, in the words of the file that does it; nothing of it is imported."""
-    found = []
-    for path in sorted(_HOME.rglob("*.py")):
-        if path.parent.name == "_doors" or path.name == "__main__.py":
-            told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            found += [match.groups() for match in [_OPENING.match(told)] if match and path != Path(__file__)]
-    return [(command, what) for command, what in found]
+    paths = [path for path in sorted(_HOME.rglob("*.py")) if path.parent.name == "_doors" or path.name == "__main__.py"]
+    paths.remove(Path(__file__))
+    told = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for path in paths)
+    return [(opening[1], opening[2]) for opening in map(_OPENING.match, told) if opening]
 
 
 def main() -> int:

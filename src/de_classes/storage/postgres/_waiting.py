@@ -1,4 +1,4 @@
-"""How long a commit waits for a lock behind which everybody else would queue up."""
+"""Waiting for others: for a turn that loads take, and how long for a lock behind which everybody would queue up."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ if TYPE_CHECKING:
 
     import psycopg
 
-__all__ = ["DDL_LOCK_SECONDS", "STAGING_LOCK_SECONDS", "not_for_long"]
+__all__ = ["DDL_LOCK_SECONDS", "STAGING_LOCK_SECONDS", "not_for_long", "wait_for_turn"]
 
 DDL_LOCK_SECONDS = 30
 """Whoever comes after one that waits for an exclusive lock waits as well, readers included."""
 STAGING_LOCK_SECONDS = 3
 """For a table that nobody has business with but a worker that was given up: longer than autovacuum holds anybody up."""
+
+
+def wait_for_turn(connection: psycopg.Connection[Any], doing: str) -> None:
+    """Wait until no other load does this, such as to make a table; none does until this transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"de_classes {doing}",))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._waiting import wait_for_turn
 from .identifiers import quoted
 from .making import made_ddl
 
@@ -25,13 +26,9 @@ def only_one(connection: psycopg.Connection[Any], name: TableName) -> None:
     is therefore made here as well.
     """
     for statement in schema_ddl(connection, name.schema):
-        _lock(connection, name.schema)
+        wait_for_turn(connection, f"makes {name.schema}")
         connection.execute(statement.encode())
-    _lock(connection, name.sql)
-
-
-def _lock(connection: psycopg.Connection[Any], what: str) -> None:
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"de_classes makes {what}",))
+    wait_for_turn(connection, f"makes {name.sql}")
 
 
 def schema_ddl(connection: psycopg.Connection[Any], schema: str) -> list[str]:

@@ -22,6 +22,7 @@ import psycopg
 
 from de_classes.contracts import Mode
 
+from ._waiting import wait_for_turn
 from .identifiers import TableName
 from .types import columns_of_schema
 
@@ -75,7 +76,7 @@ class Sharing:
     def _open(self, connection: psycopg.Connection[Any], schema: pa.Schema, make: Callable[[TableName], None]) -> None:
         """Make a table and commit it, unless another piece has just done so."""
         connection.commit()
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"de_classes stages {self.run}",))
+        wait_for_turn(connection, f"stages {self.run}")
         if self._joined(connection, schema) is None:
             name = new_name(self.state)
             make(name)
